@@ -1,0 +1,167 @@
+"""Directories that describe themselves, written whole or not at all.
+
+A tokenizer, a token store, a checkpoint and an adapter are each a directory with a
+`manifest.json`: its kind and format version, the settings that made it, the fingerprints of what
+it was made from, and the SHA-256 of every file. Reading one checks them.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hornbook.errors import HornbookError
+
+MANIFEST = "manifest.json"
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What an artifact says about itself."""
+
+    kind: str
+    """What it is: "corpus", "tokenizer", "tokens", "checkpoint", "adapter"."""
+    settings: dict[str, Any]
+    """The settings that made it, as plain JSON values."""
+    inputs: dict[str, str]
+    """Fingerprints of the artifacts or files it was made from, by role."""
+    files: dict[str, str]
+    """SHA-256 of every file in the directory, by relative POSIX path."""
+    facts: dict[str, Any] = field(default_factory=dict)
+    """Anything else worth knowing: counts, scores, reasons."""
+    format_version: int = FORMAT_VERSION
+
+    @property
+    def fingerprint(self) -> str:
+        """One hash that stands for the artifact's content (kind and files, not settings)."""
+        return hash_json({"kind": self.kind, "files": self.files})
+
+
+def hash_json(value: Any) -> str:
+    """SHA-256 of a JSON value in canonical form."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 of a file's bytes, read in constant memory."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def new_directory(path: Path) -> Iterator[Path]:
+    """A temporary sibling of `path` that takes its name when the block ends without an error.
+
+    What stood at `path` before is replaced only then; after an error it stands untouched.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+    try:
+        yield work
+        for file in work.rglob("*"):
+            if file.is_file():
+                _flush(file)
+        work.chmod(0o755)
+        _replace(work, path)
+    except BaseException:
+        shutil.rmtree(work, ignore_errors=True)
+        raise
+
+
+def _replace(work: Path, path: Path) -> None:
+    if not path.exists():
+        work.rename(path)
+    else:
+        # A full directory cannot be renamed over; step aside first, so that a crash between the
+        # two renames leaves the old content under a name that says what it is.
+        aside = path.with_name(f".{path.name}.old")
+        shutil.rmtree(aside, ignore_errors=True)
+        path.rename(aside)
+        work.rename(path)
+        shutil.rmtree(aside)
+    _flush(path.parent)
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file under a temporary name, flush it and rename it into place."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(0o644)
+        Path(name).rename(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def write_manifest(
+    directory: Path,
+    kind: str,
+    settings: Mapping[str, Any],
+    inputs: Mapping[str, str] | None = None,
+    facts: Mapping[str, Any] | None = None,
+) -> Manifest:
+    """Hash every file in `directory` and write its manifest; call it last."""
+    files = {
+        file.relative_to(directory).as_posix(): hash_file(file)
+        for file in sorted(directory.rglob("*"))
+        if file.is_file() and file != directory / MANIFEST
+    }
+    manifest = Manifest(kind, dict(settings), dict(inputs or {}), files, dict(facts or {}))
+    write_text(directory / MANIFEST, json.dumps(asdict(manifest), indent=2, sort_keys=True) + "\n")
+    return manifest
+
+
+def read_manifest(directory: Path, kind: str, verify: bool = True) -> Manifest:
+    """The manifest of an artifact of this `kind`; with `verify`, every file's hash is checked.
+
+    Raises:
+        HornbookError: not an artifact, of another kind or a newer format, or a damaged file.
+    """
+    path = directory / MANIFEST
+    try:
+        manifest = Manifest(**json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise HornbookError(
+            f"{directory} is not a Hornbook {kind}: it has no {MANIFEST}."
+        ) from None
+    except NotADirectoryError:
+        raise HornbookError(f"{directory} is a file; a Hornbook {kind} is a directory.") from None
+    except (ValueError, TypeError):
+        raise HornbookError(f"{path} is damaged: it is not a Hornbook manifest.") from None
+    if manifest.kind != kind:
+        raise HornbookError(f"{directory} is a Hornbook {manifest.kind}, not a {kind}.")
+    if manifest.format_version > FORMAT_VERSION:
+        raise HornbookError(f"{directory} was written by a newer Hornbook; upgrade to read it.")
+    if verify:
+        _verify(directory, manifest)
+    return manifest
+
+
+def _verify(directory: Path, manifest: Manifest) -> None:
+    for name, expected in manifest.files.items():
+        file = directory / name
+        if not file.is_file():
+            raise HornbookError(f"{file} is missing; {directory} is incomplete, make it again.")
+        if hash_file(file) != expected:
+            raise HornbookError(f"{file} is damaged: its SHA-256 is not the manifest's.")

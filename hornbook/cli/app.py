@@ -1,0 +1,48 @@
+"""The `hornbook` command and its verbs."""
+
+from typing import Annotated
+
+import typer
+
+from hornbook import __version__
+from hornbook.cli import models, pipeline
+
+app = typer.Typer(
+    name="hornbook",
+    help="From raw text to a language model that answers.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+finetune = typer.Typer(help="Fine-tune a pre-trained model.", no_args_is_help=True)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"hornbook {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Options that stand before the verb."""
+
+
+for verb in (
+    pipeline.quickstart,
+    pipeline.run,
+    pipeline.tokenize,
+    pipeline.sample,
+    pipeline.pretrain,
+):
+    app.command()(verb)
+finetune.command("classify")(pipeline.finetune_classify)
+finetune.command("instruct")(pipeline.finetune_instruct)
+app.add_typer(finetune, name="finetune")
+for verb in (models.generate, models.chat, models.classify, models.evaluate, models.inspect):
+    app.command()(verb)

@@ -1,0 +1,80 @@
+"""The verbs that run stages: each runs the pipeline up to itself, making only what changed."""
+
+from typing import Annotated
+
+import typer
+
+from hornbook.cli.arguments import RecipeArguments, recipe_from
+
+ShowWindows = Annotated[
+    int | None,
+    typer.Option(
+        "--show",
+        metavar="N",
+        help="Show N windows: tokens, targets and trained positions, coloured.",
+        show_default=False,
+    ),
+]
+ListSettings = Annotated[
+    bool, typer.Option("--settings", help="List every setting with its meaning and default.")
+]
+
+
+def quickstart(arguments: RecipeArguments = None) -> None:
+    """Every stage on the built-in sample world: from nothing to a model that answers."""
+    from hornbook.run import run as run_all
+
+    run_all(recipe_from(arguments))
+
+
+def run(arguments: RecipeArguments = None, settings: ListSettings = False) -> None:
+    """Every stage that a recipe asks for."""
+    if settings:
+        from hornbook.pipeline.describe import settings_table
+
+        return settings_table()
+    from hornbook.run import run as run_all
+
+    return run_all(recipe_from(arguments))
+
+
+def tokenize(
+    arguments: RecipeArguments = None,
+    text: Annotated[
+        str | None, typer.Option(help="Also show how this text is tokenized.", show_default=False)
+    ] = None,
+) -> None:
+    """Make the corpus and train (or load) the tokenizer."""
+    from hornbook.run import show_tokens, tokenize_corpus
+
+    result = tokenize_corpus(recipe_from(arguments))
+    if text is not None:
+        show_tokens(result, text)
+
+
+def sample(arguments: RecipeArguments = None, show: ShowWindows = None) -> None:
+    """Write the token store; with --show, print what the model will see."""
+    from hornbook.run import sample_tokens
+
+    sample_tokens(recipe_from(arguments), show)
+
+
+def pretrain(arguments: RecipeArguments = None) -> None:
+    """Pre-train a model on the corpus."""
+    from hornbook.run import run as run_all
+
+    run_all(recipe_from(arguments), until="pretrain")
+
+
+def finetune_classify(arguments: RecipeArguments = None) -> None:
+    """Fine-tune as a classifier (classification.path names the labelled texts)."""
+    from hornbook.run import run as run_all
+
+    run_all(recipe_from(arguments), until="classify")
+
+
+def finetune_instruct(arguments: RecipeArguments = None) -> None:
+    """Fine-tune to follow instructions (instruction.path names the examples)."""
+    from hornbook.run import run as run_all
+
+    run_all(recipe_from(arguments), until="instruct")

@@ -1,0 +1,86 @@
+"""What the user sees while work is going on: bars on a terminal, plain lines on a pipe."""
+
+import contextlib
+import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+T = TypeVar("T")
+
+console = Console(highlight=False, soft_wrap=True)
+"""Standard output; knows whether it is a terminal."""
+
+PLAIN_LINE_EVERY_S = 10.0
+"""On a pipe, one line of progress at most this often."""
+
+
+class Meter:
+    """Counts work done towards a total and shows it with its rate and the time left."""
+
+    def __init__(self, label: str, total: int | None, unit: str) -> None:
+        self._label, self._total, self._unit = label, total, unit
+        self._done = 0
+        self._started = self._shown = time.monotonic()
+        self._bar: tuple[Progress, TaskID] | None = None
+
+    def advance(self, count: int = 1, figures: str = "") -> None:
+        """Add `count` units; `figures` (loss, rate …) stand beside the bar."""
+        self._done += count
+        rate = self._done / max(time.monotonic() - self._started, 1e-9)
+        text = f"{rate:,.0f} {self._unit}/s" if rate >= 10 else f"{rate:.1f} {self._unit}/s"
+        text = f"{text} · {figures}" if figures else text
+        if self._bar is not None:
+            self._bar[0].update(self._bar[1], completed=self._done, figures=text)
+        elif time.monotonic() - self._shown >= PLAIN_LINE_EVERY_S:
+            self._shown = time.monotonic()
+            console.print(f"  {self._label}: {self._count()} {text}{self._time_left(rate)}")
+
+    def _count(self) -> str:
+        return f"{self._done:,}/{self._total:,}" if self._total else f"{self._done:,}"
+
+    def _time_left(self, rate: float) -> str:
+        if not self._total:
+            return ""
+        return f" · {max(self._total - self._done, 0) / max(rate, 1e-9):.0f} s left"
+
+    @contextlib.contextmanager
+    def _on_terminal(self) -> Iterator[None]:
+        columns = (
+            TextColumn("  {task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[figures]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=console, transient=True) as bar:
+            self._bar = (bar, bar.add_task(self._label, total=self._total, figures=""))
+            yield
+
+
+@contextlib.contextmanager
+def meter(label: str, total: int | None, unit: str) -> Iterator[Meter]:
+    """Show progress for a block of work: `with meter("pretrain", 300, "step") as m: m.advance()`."""
+    shown = Meter(label, total, unit)
+    with shown._on_terminal() if console.is_terminal else contextlib.nullcontext():
+        yield shown
+
+
+def track(items: Iterable[T], label: str, total: int | None, unit: str) -> Iterator[T]:
+    """Pass `items` through while showing how many have gone by."""
+    with meter(label, total, unit) as shown:
+        for item in items:
+            yield item
+            shown.advance()

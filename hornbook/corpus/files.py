@@ -1,0 +1,153 @@
+"""Files as text and as JSON: one form of line break, and a clear sentence about anything wrong."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from hornbook.errors import HornbookError
+
+JSON_NAMES = {
+    dict: "an object",
+    list: "a list",
+    str: "a string",
+    int: "a number",
+    float: "a number",
+    bool: "a boolean",
+    type(None): "null",
+}
+
+
+def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Lines of a UTF-8 file with their numbers from 1, in the memory of one line.
+
+    CRLF becomes "\\n" and a byte-order mark is dropped.
+
+    Raises:
+        HornbookError: no such file, a directory, not readable, binary, not UTF-8, or blank.
+    """
+    offset, blank = 0, True
+    try:
+        with path.open("rb") as file:
+            for number, raw in enumerate(file, start=1):
+                line = _decode(raw, path, offset)
+                offset += len(raw)
+                blank = blank and not line.strip()
+                yield number, line
+    except FileNotFoundError:
+        raise HornbookError(f"{path}: no such file; check the path.") from None
+    except IsADirectoryError:
+        raise HornbookError(f"{path} is a directory; give the path of a file.") from None
+    except OSError as error:
+        raise HornbookError(f"{path} cannot be read: {error.strerror}.") from None
+    if blank:
+        raise HornbookError(f"{path} is empty; put text into it or leave it out.")
+
+
+def read_text(path: Path) -> str:
+    """The whole of a UTF-8 file; raises as `numbered_lines` does."""
+    return "".join(line for _, line in numbered_lines(path))
+
+
+def normalize_breaks(text: str) -> str:
+    """The text with "\\n" in place of every CRLF."""
+    return text.replace("\r\n", "\n")
+
+
+def parse_json(text: str, path: Path, first_line: int = 1) -> Any:
+    """The JSON value that `text` holds; `path` and `first_line` are where it stands.
+
+    Stricter than `json.loads`: a key given twice and NaN are refused.
+
+    Raises:
+        HornbookError: naming file and line.
+    """
+    try:
+        return json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        line = first_line + error.lineno - 1
+        raise HornbookError(
+            f"{path}, line {line}: not valid JSON: {error.msg}, column {error.colno}."
+        ) from None
+    except RecursionError:
+        raise HornbookError(f"{path}, line {first_line}: JSON nested too deeply.") from None
+    except ValueError as error:
+        raise HornbookError(f"{path}, line {first_line}: not valid JSON: {error}.") from None
+
+
+def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Objects of a JSONL file with their line numbers; blank lines are passed over.
+
+    Raises:
+        HornbookError: a line is not a JSON object, or as `numbered_lines`.
+    """
+    for number, line in numbered_lines(path):
+        if line.strip():
+            yield number, require_object(parse_json(line, path, number), f"{path}, line {number}")
+
+
+def require_object(value: Any, where: str) -> dict[str, Any]:
+    """`value`, when it is a JSON object; else a `HornbookError` that says where."""
+    if isinstance(value, dict):
+        return value
+    raise HornbookError(f"{where}: expected an object, found {JSON_NAMES[type(value)]}.")
+
+
+def string_field(
+    record: Mapping[str, Any], name: str, where: str, default: str | None = None
+) -> str:
+    """A string field of a JSON object, with normalized line breaks.
+
+    Raises:
+        HornbookError: missing (without `default`), not a string, or half a surrogate pair in it.
+    """
+    value = record.get(name, default)
+    if value is None and name not in record:
+        fields = ", ".join(record) or "none"
+        raise HornbookError(f"{where}: no field {name!r}; its fields are: {fields}.")
+    if not isinstance(value, str):
+        found = JSON_NAMES[type(value)]
+        raise HornbookError(f"{where}: {name!r} must be a string, found {found}.")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        found = f"\\u{ord(value[error.start]):04x}"
+        raise HornbookError(
+            f"{where}: {name!r} has half a surrogate pair ({found}), which is no character."
+        ) from None
+    return normalize_breaks(value)
+
+
+def require_text(text: str, where: str, name: str) -> str:
+    """`text`, when there is more in it than blanks; else a `HornbookError` that says where."""
+    if text.strip():
+        return text
+    raise HornbookError(f"{where}: {name!r} is empty; fill it in or leave the entry out.")
+
+
+def _decode(raw: bytes, path: Path, offset: int) -> str:
+    if offset == 0 and raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise HornbookError(f"{path} is UTF-16 text; save it as UTF-8.")
+    if (at := raw.find(b"\0")) >= 0:
+        raise HornbookError(f"{path} is not text: it has a NUL byte at offset {offset + at}.")
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError as error:
+        raise HornbookError(
+            f"{path} is not UTF-8 text: byte 0x{raw[error.start]:02x} "
+            f"at offset {offset + error.start}; save it as UTF-8."
+        ) from None
+    return normalize_breaks(text if offset else text.removeprefix("\ufeff"))
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    record = dict(pairs)
+    if len(record) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"key {twice!r} is given twice")
+    return record
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON value")

@@ -1,0 +1,272 @@
+"""Labelled and instruction examples: CSV, TSV, JSON and JSONL tables, read, written and split."""
+
+import csv
+import hashlib
+import io
+import json
+import random
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from hornbook import artifact
+from hornbook.corpus.files import (
+    json_lines,
+    numbered_lines,
+    parse_json,
+    read_text,
+    require_object,
+    require_text,
+    string_field,
+)
+from hornbook.corpus.split import require_shares
+from hornbook.errors import HornbookError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A text and the class that it belongs to."""
+
+    text: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """A request, what it is about, and a good answer (the fields of Stanford Alpaca's data)."""
+
+    instruction: str
+    input: str
+    """What the instruction is to be applied to; often empty."""
+    output: str
+    category: str = ""
+    """Which kind of request it is, to report scores by; may be empty."""
+
+
+def read_labelled(
+    path: Path, text_column: str = "text", label_column: str = "label"
+) -> list[Labelled]:
+    """Labelled texts of a .csv, .tsv or .jsonl file, in its order.
+
+    A CSV field may be quoted (RFC 4180). In TSV a quotation mark is a character like any other,
+    for that is how such files are written by hand and by the UCI collections. In JSONL a label
+    may also be a whole number.
+
+    Raises:
+        HornbookError: not readable, a column is missing or named twice, a row is too short or too
+            long, a text or label is empty or of the wrong type, or there are fewer than two classes.
+    """
+    path = Path(path)
+    kind = _suffix(path, ".csv", ".tsv", ".jsonl")
+    read = _labelled_objects if kind == ".jsonl" else _labelled_rows
+    examples = list(read(path, text_column, label_column))
+    require_classes(examples, str(path))
+    return examples
+
+
+def require_classes(examples: Iterable[Labelled], source: str) -> list[str]:
+    """The classes of the examples in alphabetical order: at least two.
+
+    Raises:
+        HornbookError: only one class, or no example at all; `source` is named.
+    """
+    classes = sorted({example.label for example in examples})
+    if not classes:
+        raise HornbookError(f"{source} has no examples; add rows below the header.")
+    if len(classes) == 1:
+        raise HornbookError(
+            f"{source}: every example has the label {classes[0]!r}; a classifier needs two or more."
+        )
+    return classes
+
+
+def _labelled_rows(path: Path, text_column: str, label_column: str) -> Iterator[Labelled]:
+    rows = _rows(path)
+    header_line, header = next(rows)
+    if len(set(header)) < len(header):
+        twice = Counter(header).most_common(1)[0][0]
+        raise HornbookError(f"{path}, line {header_line}: two columns are named {twice!r}.")
+    text_at = _column(header, text_column, path)
+    label_at = _column(header, label_column, path)
+    for line, row in rows:
+        where = f"{path}, line {line}"
+        if len(row) != len(header):
+            raise HornbookError(
+                f"{where}: {len(row)} fields where the header names {len(header)} columns."
+            )
+        yield Labelled(
+            require_text(row[text_at], where, text_column),
+            require_text(row[label_at], where, label_column).strip(),
+        )
+
+
+def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Rows with the line on which each ends; blank lines are passed over."""
+    lines = (line for _, line in numbered_lines(path))
+    if path.suffix.lower() == ".tsv":
+        reader = csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
+    else:
+        reader = csv.reader(lines, strict=True)
+    try:
+        yield from ((reader.line_num, row) for row in reader if row)
+    except csv.Error as error:
+        raise HornbookError(f"{path}, line {reader.line_num}: not valid: {error}.") from None
+
+
+def _column(header: list[str], name: str, path: Path) -> int:
+    if name not in header:
+        raise HornbookError(f"{path} has no column {name!r}; its columns are: {', '.join(header)}.")
+    return header.index(name)
+
+
+def _labelled_objects(path: Path, text_column: str, label_column: str) -> Iterator[Labelled]:
+    for line, record in json_lines(path):
+        where = f"{path}, line {line}"
+        if type(record.get(label_column)) is int:
+            record[label_column] = str(record[label_column])
+        text = string_field(record, text_column, where)
+        label = string_field(record, label_column, where)
+        yield Labelled(
+            require_text(text, where, text_column),
+            require_text(label, where, label_column).strip(),
+        )
+
+
+def read_instructions(path: Path) -> list[Instruction]:
+    """Instructions of a .json file (a list of objects, Alpaca's form) or a .jsonl file.
+
+    `instruction` and `output` are required; `input` and `category` may be left out.
+
+    Raises:
+        HornbookError: not readable, not such a list, or a field is missing, empty or no string.
+    """
+    path = Path(path)
+    if _suffix(path, ".json", ".jsonl") == ".jsonl":
+        return [_instruction(record, f"{path}, line {line}") for line, record in json_lines(path)]
+    entries = parse_json(read_text(path), path)
+    if not isinstance(entries, list) or not entries:
+        raise HornbookError(f"{path}: expected a list of entries with instruction, input, output.")
+    wheres = [f"{path}, entry {number}" for number in range(1, len(entries) + 1)]
+    return [
+        _instruction(require_object(entry, where), where)
+        for entry, where in zip(entries, wheres, strict=True)
+    ]
+
+
+def _instruction(record: dict[str, Any], where: str) -> Instruction:
+    return Instruction(
+        require_text(string_field(record, "instruction", where), where, "instruction"),
+        string_field(record, "input", where, default=""),
+        require_text(string_field(record, "output", where), where, "output"),
+        string_field(record, "category", where, default=""),
+    )
+
+
+def write_labelled(path: Path, examples: Sequence[Labelled]) -> None:
+    """Write a .csv, .tsv or .jsonl file that `read_labelled` reads back as it was.
+
+    Raises:
+        HornbookError: a .tsv file is asked for, and a text holds a tab or a line break.
+    """
+    path = Path(path)
+    kind = _suffix(path, ".csv", ".tsv", ".jsonl")
+    if kind == ".jsonl":
+        _write_objects(path, examples)
+        return
+    buffer = io.StringIO()
+    if kind == ".tsv":
+        _refuse_breaks(path, examples)
+        writer = csv.writer(
+            buffer, delimiter="\t", quoting=csv.QUOTE_NONE, quotechar=None, lineterminator="\n"
+        )
+    else:
+        writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(["label", "text"])
+    writer.writerows([example.label, example.text] for example in examples)
+    artifact.write_text(path, buffer.getvalue())
+
+
+def _refuse_breaks(path: Path, examples: Sequence[Labelled]) -> None:
+    for number, example in enumerate(examples, start=1):
+        if any(mark in example.text + example.label for mark in "\t\n\r"):
+            raise HornbookError(
+                f"{path}: example {number} has a tab or a line break, which a .tsv file cannot "
+                "hold; write a .csv or .jsonl file."
+            )
+
+
+def write_instructions(path: Path, examples: Sequence[Instruction]) -> None:
+    """Write a .json or .jsonl file that `read_instructions` reads back as it was."""
+    path = Path(path)
+    if _suffix(path, ".json", ".jsonl") == ".jsonl":
+        _write_objects(path, examples)
+    else:
+        entries = [asdict(example) for example in examples]
+        artifact.write_text(path, json.dumps(entries, indent=1, ensure_ascii=False) + "\n")
+
+
+def _write_objects(path: Path, examples: Iterable[Labelled | Instruction]) -> None:
+    lines = (json.dumps(asdict(example), ensure_ascii=False) + "\n" for example in examples)
+    artifact.write_text(path, "".join(lines))
+
+
+def split_examples(
+    items: Sequence[T], seed: int, validation_share: float, test_share: float
+) -> tuple[list[T], list[T], list[T]]:
+    """Training, validation and test examples, each in an order that looks random.
+
+    Items are ordered by a hash of the seed and their content and cut at the shares. So equal
+    items stand side by side and fall on the same side of a cut (what is tested was not
+    trained on), and an item that is added moves at most a few others, at the cuts.
+
+    Raises:
+        HornbookError: the shares do not fit, or there are too few items for all three.
+    """
+    require_shares(validation_share, test_share)
+    ordered = sorted(items, key=lambda item: _order(item, seed))
+    test_end = _cut(ordered, 0, test_share)
+    validation_end = _cut(ordered, test_end, validation_share)
+    if validation_end >= len(ordered):
+        raise HornbookError(
+            f"{len(ordered)} examples are too few to split into training, validation and test "
+            "sets; add examples or lower validation_share and test_share."
+        )
+    return ordered[validation_end:], ordered[test_end:validation_end], ordered[:test_end]
+
+
+def _order(item: object, seed: int) -> bytes:
+    return hashlib.sha256(f"{seed}\n{item!r}".encode()).digest()
+
+
+def _cut(ordered: Sequence[T], start: int, share: float) -> int:
+    """Where a set of this share ends that starts at `start`: at least one item, equal ones kept."""
+    if share == 0:
+        return start
+    end = min(start + max(round(len(ordered) * share), 1), len(ordered))
+    while 0 < end < len(ordered) and ordered[end] == ordered[end - 1]:
+        end += 1
+    return end
+
+
+def balance(items: Sequence[Labelled], seed: int) -> list[Labelled]:
+    """As many examples of every class as the rarest has, drawn at random, in their old order."""
+    by_label: dict[str, list[int]] = {}
+    for index, item in enumerate(items):
+        by_label.setdefault(item.label, []).append(index)
+    size = min((len(indices) for indices in by_label.values()), default=0)
+    generator = random.Random(seed)
+    kept = [
+        index for label in sorted(by_label) for index in generator.sample(by_label[label], size)
+    ]
+    return [items[index] for index in sorted(kept)]
+
+
+def _suffix(path: Path, *known: str) -> str:
+    suffix = path.suffix.lower()
+    if suffix not in known and not path.is_dir():
+        raise HornbookError(f"{path}: unknown kind of file; expected {', '.join(known)}.")
+    return suffix

@@ -1,0 +1,196 @@
+"""What a classifier gets right and wrong, and how simpler ones fare on the same texts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from hornbook.errors import HornbookError
+from hornbook.evaluation.proportion import Proportion
+
+Probabilities = npt.NDArray[np.float64]
+"""(texts, classes); each row sums to 1."""
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """One class's figures; 0 where nothing was predicted or nothing was there to find."""
+
+    label: str
+    precision: float
+    recall: float
+    f1: float
+    support: int
+    """How many texts truly are of this class."""
+
+
+@dataclass(frozen=True)
+class WrongExample:
+    """A text that was classified wrongly."""
+
+    text: str
+    expected: str
+    given: str
+    probability: float
+    """What the model gave the right class."""
+
+
+@dataclass(frozen=True)
+class ClassificationReport:
+    """A classifier's figures on one set of texts."""
+
+    accuracy: Proportion
+    macro_f1: float
+    """Mean of the classes' F1, each counting the same however rare."""
+    classes: tuple[ClassScore, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    """Row: the true class; column: the class given."""
+    wrong: tuple[WrongExample, ...]
+    """The most wrong first: those whose right class got the least probability."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {**asdict(self), "accuracy": self.accuracy.as_dict()}
+
+    def __rich__(self) -> Group:
+        """Figures by class, confusions and the most wrong texts, to print in a terminal."""
+        headline = (
+            f"Right: {self.accuracy} of {self.accuracy.total:,}; macro F1 {self.macro_f1:.3f}"
+        )
+        parts: list[RenderableType] = [Text(headline), _class_table(self), _confusion_table(self)]
+        return Group(*parts, _wrong_table(self)) if self.wrong else Group(*parts)
+
+
+def classification_report(
+    classes: Sequence[str],
+    expected: Sequence[int],
+    probabilities: Probabilities,
+    texts: Sequence[str],
+    worst: int = 10,
+) -> ClassificationReport:
+    """Measure a classifier.
+
+    Args:
+        classes: the classes' names, in the order of the columns.
+        expected: each text's true class, an index into `classes`.
+        probabilities: (texts, classes).
+        texts: what was classified.
+        worst: how many of the wrongly classified to keep.
+
+    Raises:
+        HornbookError: no texts, or lengths that do not agree.
+    """
+    if not len(expected) or len(expected) != len(texts):
+        raise HornbookError(f"nothing to report: {len(expected)} labels for {len(texts)} texts.")
+    if probabilities.shape != (len(expected), len(classes)):
+        raise HornbookError(
+            f"probabilities are {probabilities.shape}, "
+            f"expected ({len(expected)}, {len(classes)}): a row per text, a column per class."
+        )
+    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+    true = np.asarray(expected)
+    given = probabilities.argmax(axis=1)
+    indices = list(range(len(classes)))
+    columns = precision_recall_fscore_support(true, given, labels=indices, zero_division=0.0)
+    scores = tuple(
+        ClassScore(label, float(precision), float(recall), float(f1), int(support))
+        for label, precision, recall, f1, support in zip(classes, *columns, strict=True)
+    )
+    matrix = confusion_matrix(true, given, labels=indices)
+    return ClassificationReport(
+        accuracy=Proportion(int((true == given).sum()), len(true)),
+        macro_f1=float(np.mean([score.f1 for score in scores])),
+        classes=scores,
+        confusion=tuple(tuple(int(count) for count in row) for row in matrix),
+        wrong=_most_wrong(classes, true, given, probabilities, texts)[:worst],
+    )
+
+
+def _most_wrong(
+    classes: Sequence[str],
+    true: npt.NDArray[np.int64],
+    given: npt.NDArray[np.int64],
+    probabilities: Probabilities,
+    texts: Sequence[str],
+) -> tuple[WrongExample, ...]:
+    of_true = probabilities[np.arange(len(true)), true]
+    wrong = np.flatnonzero(true != given)
+    return tuple(
+        WrongExample(texts[i], classes[true[i]], classes[given[i]], float(of_true[i]))
+        for i in wrong[np.argsort(of_true[wrong], kind="stable")]
+    )
+
+
+def tfidf_baseline(
+    train_texts: Sequence[str], train_labels: Sequence[int], texts: Sequence[str], n_classes: int
+) -> Probabilities:
+    """What logistic regression on weighted word counts says: the bar that a model has to pass.
+
+    Single words and pairs, TF-IDF weighted (scikit-learn's defaults but for the pairs and
+    sublinear counts). A class without a training text gets probability 0.
+    """
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    # Any run of non-space characters is a word: the default drops one-letter words and signs,
+    # and finds no word at all in texts made of such.
+    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"\w+|[^\w\s]")
+    model = make_pipeline(words, LogisticRegression(max_iter=1000, C=10.0))
+    model.fit(list(train_texts), list(train_labels))
+    found = model.predict_proba(list(texts))
+    probabilities = np.zeros((len(texts), n_classes))
+    probabilities[:, model.classes_] = found
+    return probabilities
+
+
+def majority_baseline(train_labels: Sequence[int], n_texts: int, n_classes: int) -> Probabilities:
+    """What is right by always giving the most frequent class of the training set."""
+    probabilities = np.zeros((n_texts, n_classes))
+    probabilities[:, np.bincount(train_labels, minlength=n_classes).argmax()] = 1.0
+    return probabilities
+
+
+def compare(reports: Mapping[str, ClassificationReport]) -> Table:
+    """One row per classifier: its name, accuracy with interval, macro F1."""
+    table = Table("classifier", title="On the same texts", title_justify="left")
+    table.add_column("right (95 % interval)", justify="right")
+    table.add_column("macro F1", justify="right")
+    for name, report in reports.items():
+        table.add_row(Text(name), str(report.accuracy), f"{report.macro_f1:.3f}")
+    return table
+
+
+def _class_table(report: ClassificationReport) -> Table:
+    table = Table("class", title="By class", title_justify="left")
+    for name in ("precision", "recall", "F1", "texts"):
+        table.add_column(name, justify="right")
+    for score in report.classes:
+        figures = (f"{value:.3f}" for value in (score.precision, score.recall, score.f1))
+        table.add_row(Text(score.label), *figures, f"{score.support:,}")
+    return table
+
+
+def _confusion_table(report: ClassificationReport) -> Table:
+    table = Table("true class", title="Confusions: given class by column", title_justify="left")
+    for score in report.classes:
+        table.add_column(Text(score.label), justify="right")
+    for score, row in zip(report.classes, report.confusion, strict=True):
+        table.add_row(Text(score.label), *(f"{count:,}" for count in row))
+    return table
+
+
+def _wrong_table(report: ClassificationReport) -> Table:
+    table = Table("true class", "given", title="Most wrong", title_justify="left")
+    table.add_column("p(true)", justify="right")
+    table.add_column("text", overflow="fold")
+    for example in report.wrong:
+        labels = (Text(example.expected), Text(example.given))
+        table.add_row(*labels, f"{example.probability:.3f}", Text(example.text))
+    return table

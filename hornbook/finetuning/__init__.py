@@ -1,0 +1,10 @@
+"""Stage 7: a pre-trained model made to do a task.
+
+- `lora`: train two thin matrices beside each large one; merge them in and out.
+- `adapter`: such matrices saved and loaded without the base model.
+- `classification`: a head of one output per class, read at the last real token.
+- `instruction`: prompts and answers as examples whose loss is on the answer alone.
+- `lengths`: what became of examples too long for the model.
+
+Each only prepares the model and makes examples; the one training loop does the rest.
+"""

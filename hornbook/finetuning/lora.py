@@ -1,0 +1,229 @@
+"""Low-rank adaptation: train two thin matrices beside each large one and leave the large one be.
+
+A linear layer's weight W stays frozen; its output gains `alpha/rank * B (A x)`, where A is
+(rank, d_in) and B is (d_out, rank). B starts at zero, so an adapted model begins as its base.
+
+Source: Hu et al. 2021, "LoRA: Low-Rank Adaptation of Large Language Models", § 4.1. The start
+values and the place of the dropout are those of the `peft` library, which the tests compare with.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import cast
+
+import torch
+from pydantic import Field
+from torch import nn
+from torch.nn import functional as F
+
+from hornbook.config import Settings
+from hornbook.errors import HornbookError
+
+ALL_LINEAR = "all-linear"
+HEAD = "head"
+"""The output layer's name. `all-linear` leaves it out, as `peft` does; name it to adapt it."""
+
+
+class LoRASettings(Settings):
+    """Which layers are adapted, and how widely."""
+
+    rank: int = Field(default=16, gt=0)
+    """Rows of A and columns of B: what one adapted layer may learn."""
+    alpha: float = Field(default=32.0, gt=0)
+    """The correction is multiplied by alpha / rank."""
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Probability of dropping a layer's input on its way into A while training."""
+    targets: tuple[str, ...] = Field(default=(ALL_LINEAR,), min_length=1)
+    """Linear layers to adapt: "all-linear" (all but the head), or ends of their names, such as
+    "query", "attention.out" or "head"."""
+
+    @property
+    def scale(self) -> float:
+        """Factor on the correction."""
+        return self.alpha / self.rank
+
+
+class LoRALinear(nn.Module):
+    """A frozen linear layer with a trained correction of low rank.
+
+    `merge` folds the correction into the weight, so that a forward pass costs what the base's
+    does; `unmerge` puts the base's weight back bit for bit, from a copy kept while merged.
+    """
+
+    def __init__(self, base: nn.Linear, settings: LoRASettings, generator: torch.Generator) -> None:
+        super().__init__()
+        self.base = base.requires_grad_(False)
+        self.scale = settings.scale
+        self.dropout = nn.Dropout(settings.dropout)
+        # Drawn on the CPU, so that a seed means the same adapter on every device, and kept in
+        # float32 even beside a bfloat16 base: small updates would round away.
+        start = torch.empty(settings.rank, base.in_features)
+        nn.init.kaiming_uniform_(start, a=math.sqrt(5), generator=generator)
+        device = base.weight.device
+        self.A = nn.Parameter(start.to(device))
+        self.B = nn.Parameter(torch.zeros(base.out_features, settings.rank, device=device))
+        self._unmerged_weight: torch.Tensor | None = None
+
+    @property
+    def in_features(self) -> int:
+        """Width of the input, as `nn.Linear` has it."""
+        return self.base.in_features
+
+    @property
+    def out_features(self) -> int:
+        """Width of the output, as `nn.Linear` has it."""
+        return self.base.out_features
+
+    @property
+    def merged(self) -> bool:
+        """Whether the base's weight holds the correction now."""
+        return self._unmerged_weight is not None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(..., d_in) to (..., d_out)."""
+        output: torch.Tensor = self.base(x)
+        if self.merged:
+            return output
+        low_rank = F.linear(self.dropout(x.to(self.A.dtype)), self.A)  # (..., rank)
+        return output + (F.linear(low_rank, self.B) * self.scale).to(output.dtype)
+
+    def correction(self) -> torch.Tensor:
+        """What the adapter adds to the base's weight, (d_out, d_in), float32."""
+        return self.scale * (self.B @ self.A)
+
+    @torch.no_grad()
+    def merge(self) -> None:
+        """Fold the correction into the weight; nothing happens if it is there already.
+
+        Dropout does not act on a merged layer, and training one changes nothing: unmerge first.
+        """
+        if self._unmerged_weight is None:
+            weight = self.base.weight
+            self._unmerged_weight = weight.detach().clone()
+            weight.copy_(weight.float() + self.correction())
+
+    @torch.no_grad()
+    def unmerge(self) -> None:
+        """Put the base's own weight back, bit for bit."""
+        if self._unmerged_weight is not None:
+            self.base.weight.copy_(self._unmerged_weight)
+            self._unmerged_weight = None
+
+    def extra_repr(self) -> str:
+        """What `print(model)` shows beside the layer."""
+        return f"rank={self.A.shape[0]}, scale={self.scale:g}, merged={self.merged}"
+
+
+def apply_lora(
+    model: nn.Module, settings: LoRASettings, *, train_also: Sequence[str] = (), seed: int = 0
+) -> list[str]:
+    """Wrap the target layers in place and freeze everything but their A and B.
+
+    Args:
+        model: any module with named `nn.Linear` layers; weights on the meta device are fine.
+        settings: which layers, and how.
+        train_also: names of modules trained whole, such as a new `head` (not if it is a target).
+        seed: of the start values of A.
+
+    Returns:
+        The names of the adapted layers, in the model's order.
+
+    Raises:
+        HornbookError: a target names no linear layer, one shares its matrix with another module
+            (so merging would change both), or the model carries an adapter already.
+    """
+    if next(lora_layers(model), None) is not None:
+        raise HornbookError(
+            "the model carries a LoRA adapter already; merge it or load the base model anew."
+        )
+    names = find_targets(model, settings.targets)
+    _refuse_shared(model, names)
+    generator = torch.Generator().manual_seed(seed)
+    model.requires_grad_(False)
+    for name in names:
+        base = cast(nn.Linear, model.get_submodule(name))
+        set_submodule(model, name, LoRALinear(base, settings, generator))
+    for name in set(train_also) - set(names):
+        model.get_submodule(name).requires_grad_(True)
+    return names
+
+
+def find_targets(model: nn.Module, targets: Sequence[str]) -> list[str]:
+    """Full names of the linear layers that `targets` mean, in the model's order.
+
+    Raises:
+        HornbookError: a target matches no linear layer.
+    """
+    linears = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
+    chosen: set[str] = set()
+    for target in targets:
+        matching = [name for name in linears if _matches(name, target)]
+        if not matching:
+            short = dict.fromkeys(_without_block_number(name) for name in linears)
+            raise HornbookError(
+                f"lora.targets: no linear layer is called {target!r}; expected {ALL_LINEAR!r} "
+                f"or ends of these names: {', '.join(short) or '(the model has none)'}."
+            )
+        chosen.update(matching)
+    return [name for name in linears if name in chosen]
+
+
+def _matches(name: str, target: str) -> bool:
+    if target == ALL_LINEAR:
+        return name != HEAD
+    return name == target or name.endswith(f".{target}")
+
+
+def _without_block_number(name: str) -> str:
+    """`blocks.3.attention.query` as `attention.query`."""
+    parts = name.split(".")
+    numbered = [index for index, part in enumerate(parts) if part.isdigit()]
+    return ".".join(parts[numbered[-1] + 1 :]) if numbered else name
+
+
+def _refuse_shared(model: nn.Module, names: Sequence[str]) -> None:
+    owners: dict[int, list[str]] = {}
+    for path, parameter in model.named_parameters(remove_duplicate=False):
+        owners.setdefault(id(parameter), []).append(path)
+    for name in names:
+        sharing = owners[id(cast(nn.Linear, model.get_submodule(name)).weight)]
+        if len(sharing) > 1:
+            raise HornbookError(
+                f"lora.targets: {name} shares its matrix with {' and '.join(sharing)}, so "
+                "adapting one would change the other; leave it out or untie the model."
+            )
+
+
+def merge_lora(model: nn.Module) -> list[str]:
+    """Turn every adapted layer back into a plain `nn.Linear` holding the corrected weight.
+
+    In place and for good (the base's weights are not kept). What was frozen stays frozen; call
+    `model.requires_grad_(True)` to go on training all of it.
+
+    Returns:
+        The names of the layers merged.
+    """
+    names = []
+    for name, layer in list(lora_layers(model)):
+        layer.merge()
+        set_submodule(model, name, layer.base)
+        names.append(name)
+    return names
+
+
+def lora_layers(model: nn.Module) -> Iterator[tuple[str, LoRALinear]]:
+    """The adapted layers with their names, in the model's order."""
+    for name, module in model.named_modules():
+        if isinstance(module, LoRALinear):
+            yield name, module
+
+
+def lora_parameters(model: nn.Module) -> list[nn.Parameter]:
+    """Every A and B, layer by layer: rank * (d_in + d_out) numbers per adapted layer."""
+    return [parameter for _, layer in lora_layers(model) for parameter in (layer.A, layer.B)]
+
+
+def set_submodule(model: nn.Module, name: str, module: nn.Module) -> None:
+    """Put `module` in the place called `name` (dotted)."""
+    parent, _, child = name.rpartition(".")
+    setattr(model.get_submodule(parent), child, module)

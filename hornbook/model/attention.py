@@ -1,0 +1,114 @@
+"""The attention that the model uses: many heads at once, in whatever form runs fastest.
+
+`naive_attention.py` builds the same computation step by step; tests hold the two together.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hornbook.model.config import ModelConfig
+from hornbook.model.embedding import Rotation, rotate
+from hornbook.model.kv_cache import LayerCache
+from hornbook.model.norm import build_norm
+
+PLAIN_UP_TO = 512
+"""Keys up to which plain products beat the fused kernel in bfloat16 on a CPU."""
+
+
+class MultiHeadAttention(nn.Module):
+    """Causal self-attention: each token gathers from itself and the tokens before it.
+
+    With fewer key-value heads than query heads, groups of neighbouring query heads share one
+    (Ainslie et al. 2023, GQA). With `qk_norm`, every head's queries and keys are normalized
+    before they are rotated (Henry et al. 2020; the order is Qwen3's).
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.head_dim = config.head_dim
+        kv_dim = config.kv_heads * config.head_dim
+        self.query = nn.Linear(config.embed_dim, config.embed_dim, bias=config.qkv_bias)
+        self.key = nn.Linear(config.embed_dim, kv_dim, bias=config.qkv_bias)
+        self.value = nn.Linear(config.embed_dim, kv_dim, bias=config.qkv_bias)
+        self.out = nn.Linear(config.embed_dim, config.embed_dim, bias=config.bias)
+        self.query_norm = build_norm(config, config.head_dim) if config.qk_norm else nn.Identity()
+        self.key_norm = build_norm(config, config.head_dim) if config.qk_norm else nn.Identity()
+        self.weight_dropout = config.dropout
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(
+        self, x: Tensor, rotation: Rotation | None = None, cache: LayerCache | None = None
+    ) -> Tensor:
+        """Attend within float `x` (batch, tokens, embed_dim), and to what `cache` holds.
+
+        `rotation` is that of x's positions, for rotary models. x's keys and values are added to
+        the cache.
+        """
+        query = self.query_norm(self._split(self.query(x)))  # (batch, heads, tokens, head_dim)
+        key = self.key_norm(self._split(self.key(x)))  # (batch, kv_heads, tokens, head_dim)
+        value = self._split(self.value(x))
+        if rotation is not None:
+            query, key = rotate(query, rotation), rotate(key, rotation)
+        if cache is not None:
+            key, value = cache.extend(key, value)
+        gathered = attend(query, key, value, self.weight_dropout if self.training else 0.0)
+        merged = gathered.transpose(1, 2).flatten(2)  # (batch, tokens, embed_dim)
+        return self.dropout(self.out(merged))  # type: ignore[no-any-return]
+
+    def _split(self, x: Tensor) -> Tensor:
+        """(batch, tokens, heads * head_dim) to (batch, heads, tokens, head_dim)."""
+        return x.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, dropout: float = 0.0) -> Tensor:
+    """Causal scaled dot-product attention (Vaswani et al. 2017, §3.2.1).
+
+    The queries belong to the last tokens among the keys: query i of n sees all keys but the
+    last n - 1 - i.
+
+    Args:
+        query: (batch, heads, tokens, head_dim).
+        key: (batch, kv_heads, all tokens, head_dim); kv_heads divides heads.
+        value: like key.
+        dropout: probability of dropping an attention weight.
+
+    Returns:
+        (batch, heads, tokens, head_dim), in the query's dtype.
+    """
+    tokens, keys = query.shape[2], key.shape[2]
+    if query.device.type == "cpu" and query.dtype == torch.bfloat16 and keys <= PLAIN_UP_TO:
+        # The fused CPU kernel's backward pass takes twice as long as these plain products where
+        # the CPU multiplies bfloat16; with longer texts its smaller memory wins.
+        return attend_plainly(query, key, value, dropout)
+    square = tokens == keys
+    return F.scaled_dot_product_attention(
+        query,
+        key,
+        value,
+        attn_mask=None if square or tokens == 1 else _visible(query, key),
+        dropout_p=dropout,
+        is_causal=square,
+        enable_gqa=query.shape[1] != key.shape[1],
+    )
+
+
+def attend_plainly(query: Tensor, key: Tensor, value: Tensor, dropout: float = 0.0) -> Tensor:
+    """The same as `attend`, spelt out: softmax(query key^T / sqrt(head_dim) + mask) value."""
+    group = query.shape[1] // key.shape[1]
+    if group > 1:
+        key, value = key.repeat_interleave(group, dim=1), value.repeat_interleave(group, dim=1)
+    scores = query / math.sqrt(query.shape[-1]) @ key.transpose(-2, -1)
+    if query.shape[2] > 1:
+        mask = torch.zeros_like(scores[0, 0]).masked_fill(~_visible(query, key), -torch.inf)
+        scores = scores + mask  # (batch, heads, tokens, all tokens)
+    weights = F.dropout(scores.softmax(dim=-1), dropout)
+    return weights @ value
+
+
+def _visible(query: Tensor, key: Tensor) -> Tensor:
+    """Which keys each query may see, bool (tokens, all tokens)."""
+    tokens, keys = query.shape[2], key.shape[2]
+    return torch.ones(tokens, keys, dtype=torch.bool, device=query.device).tril(keys - tokens)

@@ -1,0 +1,53 @@
+"""Normalization: every token's vector brought to one scale."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hornbook.model.config import ModelConfig
+
+
+class LayerNorm(nn.Module):
+    """Mean zero and variance one over the last dimension, then a learned scale and shift.
+
+        y = (x - mean(x)) / sqrt(var(x) + eps) * weight + bias
+
+    with the variance divided by n, not n - 1 (Ba et al. 2016, Layer Normalization).
+    """
+
+    def __init__(self, dim: int, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(dim))
+        self.bias = nn.Parameter(torch.zeros(dim))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalize float `x` (..., dim), keeping shape and dtype."""
+        weight, bias = self.weight.to(x.dtype), self.bias.to(x.dtype)
+        return F.layer_norm(x, weight.shape, weight, bias, self.eps)
+
+
+class RMSNorm(nn.Module):
+    """Root mean square one over the last dimension, then a learned scale.
+
+        y = x / sqrt(mean(x^2) + eps) * weight
+
+    (Zhang and Sennrich 2019, Root Mean Square Layer Normalization): LayerNorm without the mean
+    and the shift.
+    """
+
+    def __init__(self, dim: int, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(dim))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalize float `x` (..., dim), keeping shape and dtype."""
+        weight = self.weight.to(x.dtype)
+        return F.rms_norm(x, weight.shape, weight, self.eps)
+
+
+def build_norm(config: ModelConfig, dim: int) -> nn.Module:
+    """The kind of normalization that the config asks for, over `dim` dimensions."""
+    kinds = {"layernorm": LayerNorm, "rmsnorm": RMSNorm}
+    return kinds[config.norm](dim, config.norm_eps)

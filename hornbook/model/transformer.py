@@ -1,0 +1,111 @@
+"""The transformer: embedding, a stack of blocks, a last normalization, an output head."""
+
+import torch
+from torch import Tensor, nn
+
+from hornbook.model.attention import MultiHeadAttention
+from hornbook.model.config import ModelConfig
+from hornbook.model.embedding import Embedding, RotaryEmbedding, Rotation
+from hornbook.model.feedforward import build_feedforward
+from hornbook.model.kv_cache import KVCache, LayerCache
+from hornbook.model.norm import build_norm
+
+INIT_STD = 0.02
+"""Standard deviation of fresh weights, GPT-2's."""
+
+
+class TransformerBlock(nn.Module):
+    """Attention, then a feed-forward layer, each added to the stream that passes by.
+
+    Each branch reads a normalized copy (pre-norm, Radford et al. 2019, §2.3), so that the sum
+    itself runs through the whole model: a shortcut from every layer to the last.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.attention_norm = build_norm(config, config.embed_dim)
+        self.attention = MultiHeadAttention(config)
+        self.feedforward_norm = build_norm(config, config.embed_dim)
+        self.feedforward = build_feedforward(config)
+
+    def forward(
+        self, x: Tensor, rotation: Rotation | None = None, cache: LayerCache | None = None
+    ) -> Tensor:
+        """Float (batch, tokens, embed_dim) in and out; see `MultiHeadAttention` for the rest."""
+        x = x + self.attention(self.attention_norm(x), rotation, cache)
+        return x + self.feedforward(self.feedforward_norm(x))  # type: ignore[no-any-return]
+
+
+class Transformer(nn.Module):
+    """A decoder-only language model, GPT-2 or a modern one as its config says.
+
+    Weights are float32 and drawn as GPT-2's (see `initialize`), from torch's global generator
+    unless one is given: seed it first, as `choose_runtime` does.
+    """
+
+    def __init__(self, config: ModelConfig, generator: torch.Generator | None = None) -> None:
+        super().__init__()
+        self.config = config
+        self.embedding = Embedding(config)
+        self.rotary = (
+            RotaryEmbedding(config.head_dim, config.rope_theta)
+            if config.positions == "rotary"
+            else None
+        )
+        self.blocks = nn.ModuleList(TransformerBlock(config) for _ in range(config.n_layers))
+        self.norm = build_norm(config, config.embed_dim)
+        self.head = nn.Linear(config.embed_dim, config.vocab_size, bias=False)
+        if config.tied_embeddings:
+            self.head.weight = self.embedding.token.weight
+        self.initialize(generator)
+
+    def initialize(self, generator: torch.Generator | None = None) -> None:
+        """Draw all weights afresh.
+
+        Normal with a standard deviation of 0.02, biases zero. The last projection of each of the
+        2 * n_layers branches is divided by sqrt(2 * n_layers), so that their sum starts at one
+        size in a model of any depth (Radford et al. 2019, §2.3), or is zero with `zero_init`.
+        """
+        for module in self.modules():
+            if isinstance(module, nn.Linear | nn.Embedding):
+                nn.init.normal_(module.weight, std=INIT_STD, generator=generator)
+            if isinstance(module, nn.Linear) and module.bias is not None:
+                nn.init.zeros_(module.bias)
+        for name, weight in self.named_parameters():
+            if name.endswith(("attention.out.weight", "feedforward.down.weight")):
+                if self.config.zero_init:
+                    nn.init.zeros_(weight)
+                else:
+                    std = INIT_STD / (2 * self.config.n_layers) ** 0.5
+                    nn.init.normal_(weight, std=std, generator=generator)
+
+    def hidden(self, ids: Tensor, cache: KVCache | None = None) -> Tensor:
+        """What the model has made of each token, before the head.
+
+        Args:
+            ids: int64 (batch, tokens); with a cache, the tokens that follow those it holds.
+            cache: keys and values of earlier tokens; these tokens' are added to it.
+
+        Returns:
+            Float (batch, tokens, embed_dim), normalized.
+
+        Raises:
+            HornbookError: the tokens reach beyond the context length.
+        """
+        start = cache.length if cache is not None else 0
+        x = self.embedding(ids, start)
+        rotation = None
+        if self.rotary is not None:
+            rotation = self.rotary(start, start + ids.shape[1], ids.device)
+        for index, block in enumerate(self.blocks):
+            x = block(x, rotation, cache.layers[index] if cache is not None else None)
+        return self.norm(x)  # type: ignore[no-any-return]
+
+    def forward(self, ids: Tensor, cache: KVCache | None = None) -> Tensor:
+        """Logits of the token that follows each position, float (batch, tokens, vocab_size)."""
+        return self.head(self.hidden(ids, cache))  # type: ignore[no-any-return]
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Number of parameters; a tensor that two modules share counts once."""
+    return sum(parameter.numel() for parameter in model.parameters())

@@ -1,0 +1,135 @@
+"""A run's directory: one folder a stage, each made once for given settings and inputs."""
+
+import contextlib
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from filelock import FileLock, Timeout
+
+from hornbook import __version__, artifact
+from hornbook.console import console
+from hornbook.errors import HornbookError
+
+KEY = "key.json"
+"""In each stage's folder: the settings and inputs that it was, or is being, made from."""
+RESULTS = "results.json"
+"""What a training stage found; there once it is complete."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Where a run keeps its stages."""
+
+    directory: Path
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the directory for this process alone.
+
+        Raises:
+            HornbookError: another run is using it, or it is a file.
+        """
+        if self.directory.is_file():
+            raise HornbookError(f"{self.directory} is a file; a run needs a directory.")
+        self.directory.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.directory / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise HornbookError(
+                f"{self.directory} is in use by another run; wait for it or give run.directory=…"
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def once(
+        self,
+        stage: str,
+        settings: Mapping[str, Any],
+        inputs: Mapping[str, str],
+        make: Callable[[Path], object],
+        read: Callable[[Path], T],
+    ) -> T:
+        """What a stage has made: made now, unless it stands there from the same settings and inputs.
+
+        Args:
+            stage: the folder's name.
+            settings: everything that decides the content, as plain JSON values.
+            inputs: fingerprints of what it is made from, by role.
+            make: writes an artifact at a path that does not exist yet, whole or not at all.
+            read: opens the artifact, checking it.
+        """
+        path, key = self.directory / stage, _key(settings, inputs)
+        if _read_key(path) == key:
+            with contextlib.suppress(HornbookError):  # damaged: make it again
+                result = read(path)
+                announce(stage, "unchanged")
+                return result
+        self._set_aside(path)
+        started = time.monotonic()
+        make(path)
+        _write_key(path, key)
+        announce(stage, f"{time.monotonic() - started:.1f} s")
+        return read(path)
+
+    def resumable(self, stage: str, settings: Mapping[str, Any], inputs: Mapping[str, str]) -> Path:
+        """The folder of a training stage: half done or complete if these made it, else empty."""
+        path, key = self.directory / stage, _key(settings, inputs)
+        if _read_key(path) != key:
+            self._set_aside(path)
+            path.mkdir()
+            _write_key(path, key)
+        return path
+
+    def _set_aside(self, path: Path) -> None:
+        """Move an older result to previous/: other settings made it, and it may still be wanted."""
+        if path.exists():
+            aside = self.directory / "previous" / path.name
+            shutil.rmtree(aside, ignore_errors=True)
+            aside.parent.mkdir(exist_ok=True)
+            path.rename(aside)
+
+
+def finished(path: Path) -> dict[str, Any] | None:
+    """The results of a training stage, if it is complete."""
+    try:
+        results: dict[str, Any] = json.loads((path / RESULTS).read_text("utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    return results
+
+
+def finish(path: Path, results: Mapping[str, Any]) -> dict[str, Any]:
+    """Write a training stage's results, which marks it complete."""
+    artifact.write_text(path / RESULTS, json.dumps(results, indent=2) + "\n")
+    return dict(results)
+
+
+def announce(stage: str, state: str, text: str = "") -> None:
+    """One line about a stage."""
+    console.print(f"[bold cyan]{stage:<15}[/] [dim]{state:>9}[/]  {text}".rstrip())
+
+
+def _key(settings: Mapping[str, Any], inputs: Mapping[str, str]) -> dict[str, Any]:
+    return {"settings": dict(settings), "inputs": dict(inputs), "hornbook": __version__}
+
+
+def _read_key(path: Path) -> dict[str, Any] | None:
+    try:
+        key: dict[str, Any] = json.loads((path / KEY).read_text("utf-8"))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    return key
+
+
+def _write_key(path: Path, key: Mapping[str, Any]) -> None:
+    artifact.write_text(path / KEY, json.dumps(key, indent=2, sort_keys=True) + "\n")

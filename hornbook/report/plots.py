@@ -1,0 +1,117 @@
+"""Pictures for the report, each returned as the text of an SVG element."""
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+INK = "#555f6b"
+"""Mid grey for axes and text: readable on a white and on a dark page."""
+COLOURS = ("#2f7ed8", "#e0762f", "#2a9d62", "#9b59b6")
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One line of a plot."""
+
+    steps: Sequence[float]
+    values: Sequence[float]
+    dashed: bool = False
+
+
+def loss_curves(curves: Mapping[str, Curve], title: str) -> str:
+    """Loss in nats per trained token against the step; one line a curve."""
+    with _figure(6.4, 3.2) as (figure, axes):
+        for number, (name, curve) in enumerate(curves.items()):
+            style: dict[str, Any] = (
+                {"marker": "o", "markersize": 3.5, "linewidth": 1.6}
+                if curve.dashed
+                else {"linewidth": 1.0, "alpha": 0.75}
+            )
+            colour = COLOURS[number % len(COLOURS)]
+            axes.plot(curve.steps, curve.values, label=name, color=colour, **style)
+        axes.set_xlabel("step")
+        axes.set_ylabel("loss (nats a token)")
+        axes.set_title(title, fontsize=10, loc="left")
+        axes.set_ylim(bottom=0)
+        axes.grid(axis="y", color=INK, alpha=0.2, linewidth=0.6)
+        legend = axes.legend(frameon=False, fontsize=8)
+        for text in legend.get_texts():
+            text.set_color(INK)
+        return _svg(figure)
+
+
+def confusion_matrix(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> str:
+    """True classes down, predicted classes across, each cell's count and its share of the row."""
+    size = max(2.6, 0.62 * len(labels) + 1.6)
+    with _figure(size + 0.6, size) as (figure, axes):
+        shares = [[cell / max(sum(row), 1) for cell in row] for row in counts]
+        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        for i, row in enumerate(counts):
+            for j, count in enumerate(row):
+                dark = shares[i][j] > 0.5
+                axes.text(
+                    *(j, i, f"{count}"),
+                    ha="center", va="center", fontsize=8, color="white" if dark else "#1d2733",
+                )  # fmt: skip
+        axes.set_xticks(range(len(labels)), labels, rotation=45, ha="right", fontsize=8)
+        axes.set_yticks(range(len(labels)), labels, fontsize=8)
+        axes.set_xlabel("predicted")
+        axes.set_ylabel("true")
+        return _svg(figure)
+
+
+def grouped_bars(groups: Mapping[str, Mapping[str, float]], ylabel: str) -> str:
+    """Shares between 0 and 1: one colour a group, one place on the axis a category."""
+    categories = list(next(iter(groups.values())))
+    width = 0.8 / len(groups)
+    with _figure(6.4, 2.8) as (figure, axes):
+        for number, (name, values) in enumerate(groups.items()):
+            places = [index + (number - (len(groups) - 1) / 2) * width for index in
+                      range(len(categories))]  # fmt: skip
+            heights = [values.get(category, 0.0) for category in categories]
+            axes.bar(places, heights, width * 0.92, label=name, color=COLOURS[number])
+        axes.set_xticks(range(len(categories)), categories, fontsize=8)
+        axes.set_ylim(0, 1)
+        axes.set_ylabel(ylabel)
+        axes.grid(axis="y", color=INK, alpha=0.2, linewidth=0.6)
+        axes.set_axisbelow(True)
+        if len(groups) > 1:
+            legend = axes.legend(
+                frameon=False, fontsize=8, ncols=len(groups), loc="lower left",
+                bbox_to_anchor=(0, 1),
+            )  # fmt: skip
+            for text in legend.get_texts():
+                text.set_color(INK)
+        return _svg(figure)
+
+
+@contextmanager
+def _figure(width: float, height: float) -> Iterator[tuple[Any, Any]]:
+    """A figure (inches) in the report's style, drawn without any display."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    style = {
+        "axes.edgecolor": INK,
+        "axes.labelcolor": INK,
+        "axes.titlecolor": INK,
+        "xtick.color": INK,
+        "ytick.color": INK,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "font.size": 9,
+        "svg.fonttype": "none",  # text stays text: searchable and small
+        "svg.hashsalt": "hornbook",  # the same figure gives the same bytes
+    }
+    with rc_context(style):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        yield figure, figure.add_subplot()
+
+
+def _svg(figure: Any) -> str:
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]

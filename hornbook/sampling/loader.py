@@ -1,0 +1,103 @@
+"""Batches in an order that hangs on seed, epoch and index alone, so that a run can be resumed."""
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hornbook.errors import HornbookError
+from hornbook.sampling.batch import Batch
+from hornbook.sampling.dataset import Dataset
+
+
+class Loader:
+    """Draws batches from a dataset, epoch after epoch.
+
+    Which samples batch number p holds is a function of the seed and p. Neither the number of
+    processes nor where a run was interrupted changes it: each of `world_size` processes takes
+    its share of every batch, and their shares side by side are the batch of one process.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        batch_size: int,
+        seed: int,
+        shuffle: bool = True,
+        drop_last: bool = True,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        """Prepare to draw batches of `batch_size` samples, over all processes together.
+
+        Raises:
+            HornbookError: no sample, fewer than one batch of them with `drop_last`, or a batch
+                size that `world_size` does not divide.
+        """
+        _require_batches(len(dataset), batch_size, drop_last)
+        _require_shares(batch_size, world_size)
+        self._dataset, self._batch_size, self._seed = dataset, batch_size, seed
+        self._shuffle, self._rank, self._world_size = shuffle, rank, world_size
+        full, rest = divmod(len(dataset), batch_size)
+        self.batches_per_epoch = full + (not drop_last and rest > 0)
+        """Batches that `batches` draws in one epoch."""
+
+    def batches(self, start: int = 0) -> Iterator[Batch]:
+        """Batches without end, from epoch to epoch.
+
+        Args:
+            start: `Batch.position` of the last batch consumed. What was drawn before it is not
+                walked through.
+        """
+        first_epoch, first = divmod(start, self.batches_per_epoch)
+        for epoch in itertools.count(first_epoch):
+            order = self.order(epoch)
+            for number in range(first, self.batches_per_epoch):
+                yield self._batch(order, number, epoch * self.batches_per_epoch + number + 1)
+            first = 0
+
+    def epoch(self) -> Iterator[Batch]:
+        """One pass over all samples in their own order, the short last batch too: to evaluate."""
+        order = np.arange(len(self._dataset))
+        for number in range(-(-len(order) // self._batch_size)):
+            yield self._batch(order, number, number + 1)
+
+    def order(self, epoch: int) -> npt.NDArray[np.int64]:
+        """The samples in the order of an epoch, (samples,)."""
+        if not self._shuffle:
+            return np.arange(len(self._dataset))
+        # numpy takes no negative seed
+        generator = np.random.default_rng([self._seed % 2**64, epoch])
+        return generator.permutation(len(self._dataset))
+
+    def _batch(self, order: npt.NDArray[np.int64], number: int, position: int) -> Batch:
+        whole = order[number * self._batch_size :][: self._batch_size]
+        share = np.array_split(whole, self._world_size)[self._rank]
+        inputs, targets = self._dataset.collate(share.tolist())
+        return Batch(inputs, targets, position)
+
+
+def _require_batches(samples: int, batch_size: int, drop_last: bool) -> None:
+    if batch_size < 1:
+        raise HornbookError(f"batch_size is {batch_size}; expected 1 or more.")
+    if samples == 0:
+        raise HornbookError("there are no samples to draw from; give more text or examples.")
+    if drop_last and samples < batch_size:
+        raise HornbookError(
+            f"there are {samples} samples, which is less than one batch of {batch_size}; lower "
+            f"batch_size to {samples} or below, or give more text or examples."
+        )
+
+
+def _require_shares(batch_size: int, world_size: int) -> None:
+    if batch_size % world_size == 0:
+        return
+    below = batch_size // world_size * world_size
+    sizes = [str(size) for size in (below, below + world_size) if size]
+    processes: list[Any] = [n for n in range(1, batch_size + 1) if batch_size % n == 0]
+    raise HornbookError(
+        f"batch_size {batch_size} cannot be shared by {world_size} processes; take a batch_size "
+        f"of {' or '.join(sizes)}, or {', '.join(map(str, processes))} processes."
+    )
