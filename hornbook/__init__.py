@@ -53,7 +53,7 @@ _PUBLIC = {
     "run": "hornbook.run",
 }
 
-__all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604
+__all__ = ["__version__", *_PUBLIC]
 
 
 def __getattr__(name: str) -> Any:

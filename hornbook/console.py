@@ -28,16 +28,16 @@ PLAIN_LINE_EVERY_S = 10.0
 class Meter:
     """Counts work done towards a total and shows it with its rate and the time left."""
 
-    def __init__(self, label: str, total: int | None, unit: str) -> None:
+    def __init__(self, label: str, total: int | None, unit: str, done: int = 0) -> None:
         self._label, self._total, self._unit = label, total, unit
-        self._done = 0
+        self._done = self._at_start = done
         self._started = self._shown = time.monotonic()
         self._bar: tuple[Progress, TaskID] | None = None
 
     def advance(self, count: int = 1, figures: str = "") -> None:
         """Add `count` units; `figures` (loss, rate …) stand beside the bar."""
         self._done += count
-        rate = self._done / max(time.monotonic() - self._started, 1e-9)
+        rate = (self._done - self._at_start) / max(time.monotonic() - self._started, 1e-9)
         text = f"{rate:,.0f} {self._unit}/s" if rate >= 10 else f"{rate:.1f} {self._unit}/s"
         text = f"{text} · {figures}" if figures else text
         if self._bar is not None:
@@ -66,14 +66,18 @@ class Meter:
             TimeRemainingColumn(),
         )
         with Progress(*columns, console=console, transient=True) as bar:
-            self._bar = (bar, bar.add_task(self._label, total=self._total, figures=""))
+            task = bar.add_task(self._label, total=self._total, completed=self._done, figures="")
+            self._bar = (bar, task)
             yield
 
 
 @contextlib.contextmanager
-def meter(label: str, total: int | None, unit: str) -> Iterator[Meter]:
-    """Show progress for a block of work: `with meter("pretrain", 300, "step") as m: m.advance()`."""
-    shown = Meter(label, total, unit)
+def meter(label: str, total: int | None, unit: str, done: int = 0) -> Iterator[Meter]:
+    """Show progress for a block of work: `with meter("pretrain", 300, "step") as m: m.advance()`.
+
+    `done` units were done before, by a run that was interrupted.
+    """
+    shown = Meter(label, total, unit, done)
     with shown._on_terminal() if console.is_terminal else contextlib.nullcontext():
         yield shown
 

@@ -1,0 +1,5 @@
+"""Checkpoints: a model and all that is needed to go on training it, in one verified directory.
+
+- `store.py`: write one, read the model back, read the training state back.
+- `folder.py`: a run's checkpoints: the newest whole one, the best, and how many are kept.
+"""

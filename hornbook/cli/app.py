@@ -33,16 +33,16 @@ def _root(
     """Options that stand before the verb."""
 
 
-for verb in (
-    pipeline.quickstart,
-    pipeline.run,
-    pipeline.tokenize,
-    pipeline.sample,
-    pipeline.pretrain,
-):
-    app.command()(verb)
+app.command()(pipeline.quickstart)
+app.command()(pipeline.run)
+app.command()(pipeline.tokenize)
+app.command()(pipeline.sample)
+app.command()(pipeline.pretrain)
 finetune.command("classify")(pipeline.finetune_classify)
 finetune.command("instruct")(pipeline.finetune_instruct)
 app.add_typer(finetune, name="finetune")
-for verb in (models.generate, models.chat, models.classify, models.evaluate, models.inspect):
-    app.command()(verb)
+app.command()(models.generate)
+app.command()(models.chat)
+app.command()(models.classify)
+app.command()(models.evaluate)
+app.command()(models.inspect)

@@ -32,10 +32,11 @@ def run(arguments: RecipeArguments = None, settings: ListSettings = False) -> No
     if settings:
         from hornbook.pipeline.describe import settings_table
 
-        return settings_table()
+        settings_table()
+        return
     from hornbook.run import run as run_all
 
-    return run_all(recipe_from(arguments))
+    run_all(recipe_from(arguments))
 
 
 def tokenize(
@@ -45,36 +46,40 @@ def tokenize(
     ] = None,
 ) -> None:
     """Make the corpus and train (or load) the tokenizer."""
-    from hornbook.run import show_tokens, tokenize_corpus
+    from hornbook.pipeline.tables import print_tokens
+    from hornbook.run import tokenize_corpus
 
-    result = tokenize_corpus(recipe_from(arguments))
+    _, tokenizer = tokenize_corpus(recipe_from(arguments))
     if text is not None:
-        show_tokens(result, text)
+        print_tokens(tokenizer, text)
 
 
 def sample(arguments: RecipeArguments = None, show: ShowWindows = None) -> None:
     """Write the token store; with --show, print what the model will see."""
+    from hornbook.pipeline.show import show_samples
     from hornbook.run import sample_tokens
 
-    sample_tokens(recipe_from(arguments), show)
+    context = sample_tokens(recipe_from(arguments))
+    if show is not None:
+        show_samples(context, show)
 
 
 def pretrain(arguments: RecipeArguments = None) -> None:
     """Pre-train a model on the corpus."""
     from hornbook.run import run as run_all
 
-    run_all(recipe_from(arguments), until="pretrain")
+    run_all(recipe_from(arguments), goal="pretrain")
 
 
 def finetune_classify(arguments: RecipeArguments = None) -> None:
     """Fine-tune as a classifier (classification.path names the labelled texts)."""
     from hornbook.run import run as run_all
 
-    run_all(recipe_from(arguments), until="classify")
+    run_all(recipe_from(arguments), goal="classify")
 
 
 def finetune_instruct(arguments: RecipeArguments = None) -> None:
     """Fine-tune to follow instructions (instruction.path names the examples)."""
     from hornbook.run import run as run_all
 
-    run_all(recipe_from(arguments), until="instruct")
+    run_all(recipe_from(arguments), goal="instruct")

@@ -82,8 +82,11 @@ def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         HornbookError: a line is not a JSON object, or as `numbered_lines`.
     """
     for number, line in numbered_lines(path):
-        if line.strip():
-            yield number, require_object(parse_json(line, path, number), f"{path}, line {number}")
+        if stripped := line.strip():
+            yield (
+                number,
+                require_object(parse_json(stripped, path, number), f"{path}, line {number}"),
+            )
 
 
 def require_object(value: Any, where: str) -> dict[str, Any]:

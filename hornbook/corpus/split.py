@@ -3,13 +3,11 @@
 import hashlib
 import itertools
 from collections.abc import Iterable, Iterator
-from typing import Literal, get_args
 
 from hornbook.corpus.document import Document
 from hornbook.errors import HornbookError
 
-Split = Literal["train", "validation", "test"]
-SPLITS: tuple[Split, ...] = get_args(Split)
+SPLITS = ("train", "validation", "test")
 
 FEW_DOCUMENTS = 20
 """Fewer than this are split within the text instead of by document."""
@@ -19,7 +17,7 @@ MOST_HELD = 10_000
 
 def split_documents(
     documents: Iterable[Document], seed: int, validation_share: float, test_share: float
-) -> Iterator[tuple[Split, Document]]:
+) -> Iterator[tuple[str, Document]]:
     """Pass the documents through, each with the split that it belongs to.
 
     From `FEW_DOCUMENTS` on, a document's split hangs on a hash of the seed and its id alone, so
@@ -28,7 +26,8 @@ def split_documents(
 
     Fewer documents are cut as one text, by characters: its beginning is for training, then comes
     validation, then test. With `validation_share=0.1, test_share=0` this is nanoGPT's cut of
-    tinyshakespeare at `int(0.9 * len(text))`. A document on a cut becomes two.
+    tinyshakespeare at `int(0.9 * len(text))`. A document on a cut becomes
+    two; a piece of nothing but blanks is left out.
 
     Raises:
         HornbookError: the shares do not fit, or there is no document.
@@ -46,7 +45,7 @@ def split_documents(
         yield split_of(document.id, seed, validation_share, test_share), document
 
 
-def split_of(document_id: str, seed: int, validation_share: float, test_share: float) -> Split:
+def split_of(document_id: str, seed: int, validation_share: float, test_share: float) -> str:
     """The split of one document among many: a pure function of its id and the seed."""
     at = _hash(document_id, seed)
     if at < test_share:
@@ -78,13 +77,15 @@ def _enough(validation_share: float, test_share: float) -> int:
 
 def _hash(document_id: str, seed: int) -> float:
     """A number from 0 to below 1 that looks random."""
-    digest = hashlib.sha256(f"{seed}\n{document_id}".encode()).digest()
+    # A file name that is not UTF-8 comes with lone surrogates in it.
+    name = f"{seed}\n{document_id}".encode("utf-8", "surrogatepass")
+    digest = hashlib.sha256(name).digest()
     return int.from_bytes(digest[:6], "big") / 2**48  # 48 bits, so that the quotient is exact
 
 
 def _cut_order(
     documents: list[Document], seed: int, validation_share: float, test_share: float
-) -> Iterator[tuple[Split, Document]]:
+) -> Iterator[tuple[str, Document]]:
     """By hash as `split_of`, except that no split that was asked for comes out empty."""
     hashes = sorted(_hash(document.id, seed) for document in documents)
     test = sum(at < test_share for at in hashes)
@@ -96,7 +97,7 @@ def _cut_order(
         yield split_at[_hash(document.id, seed)], document
 
 
-def _by_rank(rank: int, test: int, validation: int) -> Split:
+def _by_rank(rank: int, test: int, validation: int) -> str:
     if rank < test:
         return "test"
     return "validation" if rank < validation else "train"
@@ -104,7 +105,7 @@ def _by_rank(rank: int, test: int, validation: int) -> Split:
 
 def _cut_text(
     documents: list[Document], validation_share: float, test_share: float
-) -> Iterator[tuple[Split, Document]]:
+) -> Iterator[tuple[str, Document]]:
     length = sum(len(document.text) for document in documents)
     # Rounded, since 1 - 0.1 must be the 0.9 that a reader of nanoGPT expects.
     train_end = int(length * round(1 - validation_share - test_share, 12))
@@ -114,7 +115,7 @@ def _cut_text(
         offset = 0
         for document in documents:
             piece = _piece(document, start - offset, end - offset)
-            if piece.text:
+            if piece.text.strip():
                 yield split, piece
             offset += len(document.text)
 

@@ -5,7 +5,7 @@ base's weights, so that an adapter is never put on another model than the one it
 """
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +29,11 @@ def save_adapter(
     settings: LoRASettings,
     base_fingerprint: str,
     facts: Mapping[str, Any] | None = None,
-    *,
-    whole: Sequence[str] = (),
 ) -> Manifest:
     """Write the adapter on `model` to `directory`, replacing what stood there.
 
-    `adapter.safetensors` holds `<layer>.A` and `<layer>.B` of every adapted layer, and all of the
-    modules that the base model does not have (a new `head`).
+    `adapter.safetensors` holds `<layer>.A` and `<layer>.B` of every adapted layer, and whole the
+    modules that are trained whole or that the base model does not have (a new `head`).
 
     Args:
         directory: where to write.
@@ -43,19 +41,18 @@ def save_adapter(
         settings: those given to `apply_lora`.
         base_fingerprint: the base checkpoint's, for the record.
         facts: anything else for the manifest.
-        whole: names of modules to store entirely; any with trained weights of their own is too.
 
     Raises:
         HornbookError: the model carries no adapter, or a merged one.
     """
-    layers = [layer for _, layer in lora_layers(model)]
+    layers = dict(lora_layers(model))
     if not layers:
         raise HornbookError("the model carries no LoRA adapter to save.")
-    if any(layer.merged for layer in layers):
+    if any(layer.merged for layer in layers.values()):
         raise HornbookError("the LoRA adapter is merged into the model; unmerge it to save it.")
     base = _base_parameters(model)
     trained = {name.rpartition(".")[0] for name, p in base.items() if p.requires_grad}
-    stored = sorted({*whole, *trained})
+    stored = sorted(trained | {name for name, layer in layers.items() if layer.base_is_new})
     tensors = _adapter_parameters(model)
     tensors |= {name: p for name, p in base.items() if _inside(name, stored)}
     with new_directory(directory) as work:
@@ -93,7 +90,7 @@ def load_adapter(directory: Path, model: nn.Module) -> Manifest:
         raise HornbookError(f"{directory / WEIGHTS} cannot be read: {error}.") from None
     for name in whole:
         _replace_linear(model, name, tensors)
-    apply_lora(model, settings, train_also=whole)
+    apply_lora(model, settings, new_modules=whole)
     _fill(model, whole, tensors, directory / WEIGHTS)
     return manifest
 

@@ -44,12 +44,13 @@ class ClassificationSettings(Settings):
     """Share of the texts that validation takes, 0 to 1."""
     test_share: float = Field(default=0.2, ge=0, lt=1)
     """Share of the texts that the test takes, 0 to 1."""
-    train: TrainMode = "full"
-    """What is trained: the new head alone; it, the last block and the last norm; everything; or
-    a LoRA adapter (see the lora settings) and the head."""
+    train: tuple[TrainMode, ...] = Field(default=("full", "lora"), min_length=1)
+    """What is trained, one model for each: "head", the new head alone; "last-block", it, the last
+    block and the last norm; "full", everything; "lora", a LoRA adapter (see the lora settings)
+    and the head."""
     max_length: int | None = Field(default=None, gt=1)
     """Most tokens of a text, later ones being cut; the model's context length when not given."""
-    training: TrainingSettings = TrainingSettings()
+    training: TrainingSettings = TrainingSettings(epochs=3.0, lr=1e-3)
     """How it is trained."""
 
 
@@ -135,11 +136,12 @@ def prepare_classifier(
     head.bias = nn.Parameter(torch.zeros(n_classes, device=old.device, dtype=old.dtype))
     model.head = head
     if train == "lora":
-        return apply_lora(model, lora or LoRASettings(), train_also=(HEAD,), seed=seed)
+        return apply_lora(model, lora or LoRASettings(), new_modules=(HEAD,), seed=seed)
     model.requires_grad_(train == "full")
-    trained = {"head": [model.head], "last-block": [model.head, model.norm, model.blocks[-1]]}
-    for module in trained.get(train, []):
-        module.requires_grad_(True)
+    model.head.requires_grad_(True)
+    if train == "last-block":
+        model.norm.requires_grad_(True)
+        model.blocks[-1].requires_grad_(True)
     return []
 
 

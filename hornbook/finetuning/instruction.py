@@ -30,20 +30,23 @@ class InstructionSettings(Settings):
     path: str | None = None
     """Instructions with their answers (.json or .jsonl, Alpaca's fields); the sample world's when
     not given."""
-    template: Template = "chatml"
-    """How request and answer are written as one text."""
+    template: Template = "hornbook"
+    """How request and answer are written as one text; "hornbook" needs a tokenizer trained here,
+    "alpaca" suits any that can end a text, such as GPT-2's."""
     validation_share: float = Field(default=0.05, ge=0, lt=1)
     """Share of the examples that validation takes, 0 to 1."""
     test_share: float = Field(default=0.1, ge=0, lt=1)
     """Share of the examples that the test takes, 0 to 1."""
-    train: Literal["full", "lora"] = "full"
-    """What is trained: everything, or a LoRA adapter (see the lora settings)."""
+    train: tuple[Literal["full", "lora"], ...] = Field(default=("full", "lora"), min_length=1)
+    """What is trained, one model for each: everything, or a LoRA adapter (see the lora settings)."""
     mask_prompt: bool = True
     """Train on the answer only; otherwise on the prompt's tokens too."""
     max_length: int | None = Field(default=None, gt=1)
     """Most tokens of an example, later ones being cut; the model's context length when not
     given."""
-    training: TrainingSettings = TrainingSettings()
+    questions: int | None = Field(default=1_000, gt=0)
+    """Held-out questions asked when right answers are counted; all when not given."""
+    training: TrainingSettings = TrainingSettings(epochs=3.0, lr=1e-3)
     """How it is trained."""
 
 

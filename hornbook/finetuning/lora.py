@@ -53,6 +53,8 @@ class LoRALinear(nn.Module):
     def __init__(self, base: nn.Linear, settings: LoRASettings, generator: torch.Generator) -> None:
         super().__init__()
         self.base = base.requires_grad_(False)
+        self.base_is_new = False
+        """Whether the base model lacks this layer, so that an adapter must carry it (a new head)."""
         self.scale = settings.scale
         self.dropout = nn.Dropout(settings.dropout)
         # Drawn on the CPU, so that a seed means the same adapter on every device, and kept in
@@ -115,14 +117,16 @@ class LoRALinear(nn.Module):
 
 
 def apply_lora(
-    model: nn.Module, settings: LoRASettings, *, train_also: Sequence[str] = (), seed: int = 0
+    model: nn.Module, settings: LoRASettings, *, new_modules: Sequence[str] = (), seed: int = 0
 ) -> list[str]:
     """Wrap the target layers in place and freeze everything but their A and B.
 
     Args:
         model: any module with named `nn.Linear` layers; weights on the meta device are fine.
         settings: which layers, and how.
-        train_also: names of modules trained whole, such as a new `head` (not if it is a target).
+        new_modules: names of modules that the pre-trained model did not have, such as a `head`
+            of classes. They are trained whole, or by LoRA where they are targets, and are saved
+            with the adapter either way.
         seed: of the start values of A.
 
     Returns:
@@ -142,8 +146,10 @@ def apply_lora(
     model.requires_grad_(False)
     for name in names:
         base = cast(nn.Linear, model.get_submodule(name))
-        set_submodule(model, name, LoRALinear(base, settings, generator))
-    for name in set(train_also) - set(names):
+        layer = LoRALinear(base, settings, generator)
+        layer.base_is_new = name in new_modules
+        set_submodule(model, name, layer)
+    for name in set(new_modules) - set(names):
         model.get_submodule(name).requires_grad_(True)
     return names
 

@@ -1,11 +1,11 @@
 """Stages 3-5: the transformer, composed of small modules, each of which can be read alone.
 
-    config             what a model is made of: its sizes and the kind of each part
-    presets            named models: GPT-2's four, small ones for a CPU, a modern one
-    embedding          token ids to vectors; positions, learned or rotary
-    naive_attention    attention step by step, as in a textbook
-    attention          the attention that the model uses
-    norm, feedforward  the other parts of a block
-    kv_cache           keys and values of tokens already read
-    transformer        the block, and the whole model
+config             what a model is made of: its sizes and the kind of each part
+presets            named models: GPT-2's four, small ones for a CPU, a modern one
+embedding          token ids to vectors; positions, learned or rotary
+naive_attention    attention step by step, as in a textbook
+attention          the attention that the model uses
+norm, feedforward  the other parts of a block
+kv_cache           keys and values of tokens already read
+transformer        the block, and the whole model
 """

@@ -56,11 +56,13 @@ class MultiHeadAttention(nn.Module):
             key, value = cache.extend(key, value)
         gathered = attend(query, key, value, self.weight_dropout if self.training else 0.0)
         merged = gathered.transpose(1, 2).flatten(2)  # (batch, tokens, embed_dim)
-        return self.dropout(self.out(merged))  # type: ignore[no-any-return]
+        y: Tensor = self.dropout(self.out(merged))
+        return y
 
     def _split(self, x: Tensor) -> Tensor:
         """(batch, tokens, heads * head_dim) to (batch, heads, tokens, head_dim)."""
-        return x.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
+        batch, tokens, _ = x.shape
+        return x.view(batch, tokens, -1, self.head_dim).transpose(1, 2)
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, dropout: float = 0.0) -> Tensor:

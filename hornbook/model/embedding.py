@@ -38,10 +38,11 @@ class Embedding(nn.Module):
                 f"the text is {stop} tokens long, but this model reads at most "
                 f"{self.context_length} (model.context_length); shorten the text."
             )
-        x = self.token(ids)  # (batch, tokens, embed_dim)
+        x: Tensor = self.token(ids)  # (batch, tokens, embed_dim)
         if self.position is not None:
             x = x + self.position(torch.arange(start, stop, device=ids.device))
-        return self.dropout(x)  # type: ignore[no-any-return]
+        dropped: Tensor = self.dropout(x)
+        return dropped
 
 
 class RotaryEmbedding(nn.Module):

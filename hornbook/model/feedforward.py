@@ -33,7 +33,8 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Float (..., embed_dim) in and out."""
-        return self.dropout(self.down(self.curve(self.up(x))))  # type: ignore[no-any-return]
+        y: Tensor = self.dropout(self.down(self.curve(self.up(x))))
+        return y
 
 
 class SwiGLU(nn.Module):
@@ -52,7 +53,8 @@ class SwiGLU(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Float (..., embed_dim) in and out."""
         gated = F.silu(self.gate(x)) * self.up(x)  # (..., mlp_dim)
-        return self.dropout(self.down(gated))  # type: ignore[no-any-return]
+        y: Tensor = self.dropout(self.down(gated))
+        return y
 
 
 def build_feedforward(config: ModelConfig) -> FeedForward | SwiGLU:

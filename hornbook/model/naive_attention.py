@@ -43,13 +43,15 @@ class SelfAttention(nn.Module):
         Divided by sqrt(out_dim): a dot product of n terms grows as sqrt(n), and large scores
         would make the softmax choose one token and pass back no gradient.
         """
-        query, key = self.query(x), self.key(x)  # (batch, tokens, out_dim)
-        return query @ key.transpose(1, 2) / math.sqrt(key.shape[-1])  # type: ignore[no-any-return]
+        query: Tensor = self.query(x)  # (batch, tokens, out_dim)
+        key: Tensor = self.key(x)
+        return query @ key.transpose(1, 2) / math.sqrt(key.shape[-1])
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, tokens, dim) to (batch, tokens, out_dim)."""
         weights = self.scores(x).softmax(dim=-1)  # (batch, tokens, tokens)
-        return weights @ self.value(x)  # type: ignore[no-any-return]
+        mixed: Tensor = weights @ self.value(x)
+        return mixed
 
 
 def hide_future(scores: Tensor) -> Tensor:
@@ -72,7 +74,8 @@ class CausalAttention(SelfAttention):
     def forward(self, x: Tensor) -> Tensor:
         """(batch, tokens, dim) to (batch, tokens, out_dim)."""
         weights = hide_future(self.scores(x)).softmax(dim=-1)
-        return self.dropout(weights) @ self.value(x)  # type: ignore[no-any-return]
+        mixed: Tensor = self.dropout(weights) @ self.value(x)
+        return mixed
 
 
 class StackedHeads(nn.Module):
@@ -89,4 +92,5 @@ class StackedHeads(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(batch, tokens, dim) in and out."""
         gathered = torch.cat([head(x) for head in self.heads], dim=-1)  # (batch, tokens, dim)
-        return self.out(gathered)  # type: ignore[no-any-return]
+        mixed: Tensor = self.out(gathered)
+        return mixed

@@ -33,7 +33,8 @@ class TransformerBlock(nn.Module):
     ) -> Tensor:
         """Float (batch, tokens, embed_dim) in and out; see `MultiHeadAttention` for the rest."""
         x = x + self.attention(self.attention_norm(x), rotation, cache)
-        return x + self.feedforward(self.feedforward_norm(x))  # type: ignore[no-any-return]
+        y: Tensor = x + self.feedforward(self.feedforward_norm(x))
+        return y
 
 
 class Transformer(nn.Module):
@@ -93,17 +94,19 @@ class Transformer(nn.Module):
             HornbookError: the tokens reach beyond the context length.
         """
         start = cache.length if cache is not None else 0
-        x = self.embedding(ids, start)
+        x: Tensor = self.embedding(ids, start)
         rotation = None
         if self.rotary is not None:
             rotation = self.rotary(start, start + ids.shape[1], ids.device)
         for index, block in enumerate(self.blocks):
             x = block(x, rotation, cache.layers[index] if cache is not None else None)
-        return self.norm(x)  # type: ignore[no-any-return]
+        y: Tensor = self.norm(x)
+        return y
 
     def forward(self, ids: Tensor, cache: KVCache | None = None) -> Tensor:
         """Logits of the token that follows each position, float (batch, tokens, vocab_size)."""
-        return self.head(self.hidden(ids, cache))  # type: ignore[no-any-return]
+        logits: Tensor = self.head(self.hidden(ids, cache))
+        return logits
 
 
 def count_parameters(model: nn.Module) -> int:

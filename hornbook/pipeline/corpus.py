@@ -75,7 +75,11 @@ def make_corpus(recipe: Recipe, workspace: Workspace) -> Corpus:
             artifact.write_manifest(work, KIND, settings, inputs, facts)
 
     return workspace.once(
-        "corpus", settings, inputs, make, lambda path: Corpus(path, artifact.read_manifest(path, KIND))
+        "corpus",
+        settings,
+        inputs,
+        make,
+        lambda path: Corpus(path, artifact.read_manifest(path, KIND)),
     )
 
 

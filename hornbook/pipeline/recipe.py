@@ -2,14 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Self
 
-from pydantic import Field, model_validator
+import tomli_w
 
 from hornbook.config import Settings, load_settings
-from hornbook.corpus.readers import CorpusSettings
+from hornbook.corpus.readers import SAMPLE_WORLD, CorpusSettings
 from hornbook.corpus.world.settings import WorldSettings
-from hornbook.errors import HornbookError
 from hornbook.finetuning.classification import ClassificationSettings
 from hornbook.finetuning.instruction import InstructionSettings
 from hornbook.finetuning.lora import LoRASettings
@@ -17,9 +15,10 @@ from hornbook.inference.generate import GenerationSettings
 from hornbook.model.presets import ModelSettings
 from hornbook.runtime import RuntimeSettings
 from hornbook.sampling.windows import SamplingSettings
-from hornbook.tokenizing.tokenizer import TokenizerSettings
+from hornbook.tokenizing.settings import TokenizerSettings
 from hornbook.training.settings import TrainingSettings
 
+RUNS = Path("runs")
 QUICKSTART = "quickstart"
 
 
@@ -27,24 +26,69 @@ class RunSettings(Settings):
     """The run as a whole."""
 
     directory: Path | None = None
-    """Where everything is kept; runs/<name of the recipe> when not given."""
+    """Where everything is kept; runs/<name of the recipe file> when not given."""
     prompts: tuple[str, ...] = ()
     """Beginnings that the pre-trained model continues while training and in the report; the
-    first words of a held-out document when not given."""
+    first words of held-out documents when not given."""
 
 
 class Recipe(Settings):
-    """All settings; as they stand here, they are the quickstart's."""
+    """All settings of a run. Nothing has to be given: the defaults are the quickstart's."""
 
     run: RunSettings = RunSettings()
+    """The run as a whole."""
     runtime: RuntimeSettings = RuntimeSettings()
+    """Where and how precisely to compute."""
     corpus: CorpusSettings = CorpusSettings()
+    """Stage 0: which text to learn from."""
     world: WorldSettings = WorldSettings()
+    """Stage 0: the built-in corpus, for `corpus.source = "sample-world"`."""
     tokenizer: TokenizerSettings = TokenizerSettings()
+    """Stage 1."""
     sampling: SamplingSettings = SamplingSettings()
+    """Stage 2."""
     model: ModelSettings = ModelSettings()
+    """Stages 3 to 5."""
     training: TrainingSettings = TrainingSettings()
+    """Stage 6: pre-training."""
     classification: ClassificationSettings = ClassificationSettings()
+    """Stage 7.1."""
     instruction: InstructionSettings = InstructionSettings()
+    """Stage 7.2."""
     lora: LoRASettings = LoRASettings()
+    """Stage 7.0, wherever a `train` setting lists "lora"."""
     generation: GenerationSettings = GenerationSettings()
+    """Stage 8: how answers are written."""
+
+    @property
+    def directory(self) -> Path:
+        """Where the run is kept."""
+        return self.run.directory or RUNS / QUICKSTART
+
+    @property
+    def classifies(self) -> bool:
+        """Whether there are labelled texts to learn from."""
+        return self.classification.path is not None or self.corpus.source == SAMPLE_WORLD
+
+    @property
+    def instructs(self) -> bool:
+        """Whether there are instructions to learn from."""
+        return self.instruction.path is not None or self.corpus.source == SAMPLE_WORLD
+
+
+def load_recipe(path: Path | None = None, overrides: Sequence[str] = ()) -> Recipe:
+    """A recipe file's settings, changed by `section.key=value` overrides; the defaults without one.
+
+    Raises:
+        HornbookError: the file cannot be read, or a setting is unknown or wrong.
+    """
+    recipe = load_settings(Recipe, path, overrides)
+    if recipe.run.directory is not None or path is None:
+        return recipe
+    run = recipe.run.model_copy(update={"directory": RUNS / path.stem})
+    return recipe.model_copy(update={"run": run})
+
+
+def to_toml(recipe: Recipe) -> str:
+    """All settings, defaults filled in, as a recipe file; settings without a value are left out."""
+    return tomli_w.dumps(recipe.model_dump(mode="json", exclude_none=True))

@@ -17,7 +17,8 @@ class Curve:
 
     steps: Sequence[float]
     values: Sequence[float]
-    dashed: bool = False
+    marked: bool = False
+    """Drawn with a mark at each value: there are few of them."""
 
 
 def loss_curves(curves: Mapping[str, Curve], title: str) -> str:
@@ -26,7 +27,7 @@ def loss_curves(curves: Mapping[str, Curve], title: str) -> str:
         for number, (name, curve) in enumerate(curves.items()):
             style: dict[str, Any] = (
                 {"marker": "o", "markersize": 3.5, "linewidth": 1.6}
-                if curve.dashed
+                if curve.marked
                 else {"linewidth": 1.0, "alpha": 0.75}
             )
             colour = COLOURS[number % len(COLOURS)]
@@ -93,7 +94,7 @@ def _figure(width: float, height: float) -> Iterator[tuple[Any, Any]]:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    style = {
+    style: Any = {
         "axes.edgecolor": INK,
         "axes.labelcolor": INK,
         "axes.titlecolor": INK,

@@ -103,11 +103,11 @@ def _summary(dataset: Measured) -> Text:
 
 def _legend() -> Text:
     return Text.assemble(
-        "one colour a token; ",
-        (f"trained {MARK}", TRAINED),
-        ": the model learns to predict this target; ",
+        "one colour a token · ",
+        (f"{MARK} trained", TRAINED),
+        ": a target to learn · ",
         ("masked", MASKED),
-        ": it only reads",
+        ": read, not learnt",
     )
 
 
@@ -142,7 +142,9 @@ def _learns(names: Callable[[int], str], positions: Sequence[Position]) -> list[
 
 def _flow(label: str, pieces: Iterable[tuple[str, str]]) -> Table:
     """Pieces one after another with thin bars between, wrapped beside the label."""
-    text = Text("│", style=MASKED).join(Text(piece, style) for piece, style in pieces)
+    text = Text()
+    for piece, style in pieces:
+        text.append("│" if text else "", MASKED).append(piece, style)
     line = Table.grid()
     line.add_column(no_wrap=True)
     line.add_column(overflow="fold")

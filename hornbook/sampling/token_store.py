@@ -31,7 +31,9 @@ class TokenStore:
             self._facts: dict[str, dict[str, int]] = manifest.facts["splits"]
             self.byte_counts = {name: facts["bytes"] for name, facts in self._facts.items()}
             self.token_counts = {name: facts["tokens"] for name, facts in self._facts.items()}
-        except (KeyError, TypeError):
+            for name in self._facts:  # so that their hashes were checked
+                _ = manifest.files[f"{name}.bin"], manifest.files[f"{name}.documents.npy"]
+        except (KeyError, TypeError, AttributeError):
             raise HornbookError(
                 f"{directory / artifact.MANIFEST} does not describe a token store; "
                 "write the tokens again."

@@ -1,0 +1,15 @@
+"""Stage 1: text to token ids and back.
+
+tokenizer.py   the Tokenizer: train, load, save, encode, decode
+settings.py    its settings
+special.py     special tokens, and the well-known names of other people's
+trainers.py    training the four algorithms: word, BPE, WordPiece, Unigram
+foreign.py     reading GPT-2's files and a Hugging Face tokenizer.json
+guard.py       why text that spells a special token never becomes it
+library.py     the one door to the `tokenizers` library
+decoding.py    ids to text, whole or piece by piece
+words.py       where spaces go between words and punctuation
+streaming.py   text of ids that arrive one by one
+templates.py   conversations as ids: Alpaca, Phi-3, ChatML and Hornbook's own
+statistics.py  how well a tokenizer fits a text
+"""

@@ -1,0 +1,10 @@
+"""Stage 6: training. One loop for pre-training, classification and instruction tuning.
+
+- `settings.py`: the few numbers that a run is made of.
+- `schedule.py`: how many steps that makes, and the learning rate at each (`plan_training`).
+- `objective.py`: the loss of a batch, summed over its trained positions.
+- `muon.py`, `adamw.py`, `optimizer.py`: Muon for the blocks' matrices, AdamW for the rest, as one.
+- `loop.py`: `train_steps`, the generator of steps that the caller drives.
+- `evaluation.py`: loss, perplexity and bits per byte on data held out.
+- `metrics.py`: the run's curve, one JSON line at a time.
+"""

@@ -1,11 +1,15 @@
 """A classifier reads the last real token, whatever the batch; its head and freezing."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
 
 from hornbook.corpus.tables import Labelled
 from hornbook.errors import HornbookError
+from hornbook.finetuning.adapter import load_adapter, save_adapter
 from hornbook.finetuning.classification import (
     ClassificationSettings,
     TrainMode,
@@ -115,6 +119,27 @@ def test_lora_trains_a_b_and_the_head_and_leaves_the_embedding_alone() -> None:
     assert torch.equal(model.embedding.token.weight, embedding)
 
 
+@pytest.mark.parametrize("targets", [("all-linear",), ("query", "head")])
+def test_an_adapted_classifier_comes_back_on_the_plain_base(
+    tokenizer: Tokenizer, tmp_path: Path, targets: tuple[str, ...]
+) -> None:
+    settings = LoRASettings(rank=2, targets=targets)
+    model = tiny(tokenizer.vocab_size)  # embedding and head are one matrix, until the head goes
+    prepare_classifier(model, 3, "lora", settings)
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.data += torch.randn(
+                parameter.shape, generator=torch.Generator().manual_seed(3)
+            )
+    save_adapter(tmp_path / "adapter", model, settings, "base")
+    restored = tiny(tokenizer.vocab_size)
+    load_adapter(tmp_path / "adapter", restored)
+    expected = classify(model, tokenizer, TEXTS, RUNTIME)
+    assert np.array_equal(classify(restored, tokenizer, TEXTS, RUNTIME), expected)
+    with pytest.raises(HornbookError, match="another model"):
+        load_adapter(tmp_path / "adapter", tiny(tokenizer.vocab_size, seed=1))
+
+
 def test_the_seed_decides_the_head() -> None:
     heads = []
     for seed in (1, 1, 2):
@@ -151,4 +176,3 @@ def test_a_tokenizer_without_a_start_token_is_refused(
     monkeypatch.setattr(Tokenizer, "eos_id", None)
     with pytest.raises(HornbookError, match="neither"):
         encode_texts([""], tokenizer, 4)
-

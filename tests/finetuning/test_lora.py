@@ -9,7 +9,7 @@ from peft import LoraConfig, inject_adapter_in_model
 from torch import nn
 
 from hornbook.errors import HornbookError
-from hornbook.finetuning.adapter import load_adapter, save_adapter
+from hornbook.finetuning.adapter import load_adapter, save_adapter, weights_fingerprint
 from hornbook.finetuning.lora import (
     LoRALinear,
     LoRASettings,
@@ -45,9 +45,9 @@ def randomize_b(model: nn.Module, seed: int = 3) -> None:
         layer.B.data = torch.randn(layer.B.shape, generator=generator)
 
 
-def adapted(settings: LoRASettings = SETTINGS, train_also: tuple[str, ...] = ()) -> Net:
+def adapted(settings: LoRASettings = SETTINGS, new_modules: tuple[str, ...] = ()) -> Net:
     model = Net()
-    apply_lora(model, settings, train_also=train_also)
+    apply_lora(model, settings, new_modules=new_modules)
     randomize_b(model)
     return model
 
@@ -122,7 +122,7 @@ def test_merge_lora_returns_plain_linears() -> None:
 
 
 def test_training_touches_only_a_and_b() -> None:
-    model = adapted(train_also=("head",))
+    model = adapted(new_modules=("head",))
     before = copy.deepcopy(model.state_dict())
     trainable = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trainable, lr=0.1)
@@ -190,9 +190,9 @@ def test_adapter_carries_a_new_head(tmp_path: Path, targets: tuple[str, ...]) ->
     model = Net()
     torch.manual_seed(9)
     model.head = nn.Linear(6, 2)
-    apply_lora(model, settings, train_also=("head",))
+    apply_lora(model, settings, new_modules=("head",))
     randomize_b(model)
-    save_adapter(tmp_path / "a", model, settings, "base", whole=("head",))
+    save_adapter(tmp_path / "a", model, settings, "base")
     restored = Net()
     load_adapter(tmp_path / "a", restored)
     x = torch.randn(4, 6)
@@ -211,6 +211,23 @@ def test_adapter_of_another_base_is_refused_and_the_model_left_alone(tmp_path: P
     with pytest.raises(HornbookError, match=r"another model.*0123456789ab"):
         load_adapter(tmp_path / "a", other)
     assert next(lora_layers(other), None) is None
+
+
+def test_swapping_a_tied_head_leaves_the_fingerprint_of_the_rest() -> None:
+    class Tied(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.head = nn.Linear(4, 9, bias=False)
+            self.embedding = nn.Embedding(9, 4)
+            self.embedding.weight = self.head.weight
+
+    model = Tied()
+    before = weights_fingerprint(model, ["head"])
+    model.head = nn.Linear(4, 2)
+    assert weights_fingerprint(model, ["head"]) == before
+    model.embedding.weight.data[0, 0] += 1e-6
+    assert weights_fingerprint(model, ["head"]) != before
 
 
 def test_a_damaged_adapter_is_refused(tmp_path: Path) -> None:

@@ -2,19 +2,25 @@
 
 from hornbook.corpus.world.lexicon import FOOD, Person
 from hornbook.corpus.world.state import World
-from hornbook.corpus.world.verbs import COMPLETE
+from hornbook.corpus.world.verbs import HABITS
 
 DISHES = (
     "bread and cheese",
     "hot soup",
-    "warm milk and honey",
+    "bread and honey",
     "a big bowl of soup",
     "fish and potatoes",
     "warm bread",
-    "tea and biscuits",
+    "a plate of biscuits",
     "beans and rice",
     "pancakes",
     "apple pie",
+    "porridge with honey",
+    "roast chicken",
+    "noodles with butter",
+    "plum cake",
+    "bread and jam",
+    "a big plate of dumplings",
 )
 
 
@@ -28,15 +34,15 @@ def evening(w: World, who: Person, friend: Person | None = None) -> None:
                 f"then {who} and {friend} walked home together.",
                 f"in the evening they sat by the fire and ate {w.pick(*DISHES)}.",
                 f"they shared {w.draw(FOOD).of[w.number(2, 6)]} and were happy.",
-                f"the two friends smiled at each other.",
+                "the two friends smiled at each other.",
                 f"{who} and {friend} have been good friends ever since.",
-                f"after that, the two of them sat in the sun and talked.",
+                "after that, the two of them sat on the wall and talked.",
                 f"that night, {who} and {friend} told everyone about it.",
                 f"now {who} and {friend} meet {w.pick('every day', 'every Sunday', 'after school')}.",
             )
         )
         return
-    verb = w.draw(COMPLETE)
+    verb = w.draw(HABITS)
     w.say(
         w.pick(
             f"{s} went home and ate {w.pick(*DISHES)}.",
@@ -51,7 +57,12 @@ def evening(w: World, who: Person, friend: Person | None = None) -> None:
             f"when the moon rose, {s} was already asleep.",
             f"and that was the end of a {w.pick('long', 'good', 'strange', 'happy')} day.",
             f"{s} went to bed with a smile.",
-            f"now {who} {verb.third} {verb.rest} every {w.pick('day', 'morning', 'evening')}.",
+            f"{s} wrote everything down in {who.his} diary.",
+            f"{s} hummed a tune and looked at the stars.",
+            f"before {who.he} fell asleep, {who.he} thought of it once more.",
+            f"{s} washed {who.his} hands and sat down to supper.",
+            f"years later, {who} still liked to talk about it.",
+            f"now {who} {verb.third} {verb.rest} every {w.pick('day', 'week', 'Sunday')}.",
         ),
         who,
     )

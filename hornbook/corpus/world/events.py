@@ -4,16 +4,20 @@ Plots and question scenes share them, so a model meets in its stories the senten
 later asked about.
 """
 
-from hornbook.corpus.world.grammar import capital
 from hornbook.corpus.world.lexicon import Goods, Person, Place, Thing
 from hornbook.corpus.world.state import World
+
+
+def then(w: World) -> str:
+    """A word of sequence, where something came before."""
+    return w.pick("then ", "soon ", "a little later, ") if w.started else ""
 
 
 def go(w: World, who: Person, place: Place) -> None:
     """Somebody goes somewhere."""
     s = w.sub(who)
     verb = w.pick("went", "walked", "ran", "went", "hurried")
-    lead = w.pick("then ", "after that, ", "later, ", "", "", "soon ") if w.sentences else ""
+    lead = w.pick("next ", "after that, ", "later, ", "", "", "soon ") if w.started else ""
     w.goes(who, place)
     w.say(f"{lead}{s} {verb} {place.to}.", who)
 
@@ -51,7 +55,7 @@ def give(w: World, giver: Person, taker: Person, thing: Thing) -> None:
             f"{g} gave {t} {what}.",
             f"{taker} asked for {what}, so {giver} gave it to {taker.him}.",
             f"{g} handed {what} to {taker}.",
-            f"then {g} gave {what} to {taker}.",
+            f"{then(w)}{g} gave {what} to {taker}.",
         ),
         giver,
         taker,
@@ -67,7 +71,7 @@ def put(w: World, who: Person, thing: Thing, spot: str) -> None:
             f"{s} put {what} {spot}.",
             f"{s} left {what} {spot}.",
             f"{s} hid {what} {spot}.",
-            f"then {s} put {what} {spot}.",
+            f"{then(w)}{s} put {what} {spot}.",
             f"{s} laid {what} {spot}.",
         ),
         who,
@@ -110,7 +114,7 @@ def have_many(w: World, who: Person, goods: Goods, number: int) -> None:
         w.pick(
             f"{s} had {goods.of[number]}.",
             f"{s} had {goods.of[number]} in {who.his} {w.pick('basket', 'bag', 'pocket')}.",
-            f"in the morning {s} had {goods.of[number]}.",
+            f"{'' if w.started else 'in the morning '}{s} had {goods.of[number]}.",
             f"there were {goods.of[number]} in {possessive(who)} {w.pick('basket', 'bag')}."
             if number > 1
             else f"there was {goods.of[number]} in {possessive(who)} basket.",
@@ -157,10 +161,5 @@ def _numbered(goods: Goods, number: int) -> str:
 
 
 def possessive(who: Person) -> str:
-    """"Tom's", "the baker's", "Lucas'"."""
+    """ "Tom's", "the baker's"."""
     return f"{who}'s"
-
-
-def ownership(thing: Thing) -> str:
-    """The thing as the subject of a sentence."""
-    return capital(thing.the)

@@ -19,11 +19,9 @@ NUMBERS = (
 )
 """Number words; the index is the number."""
 
-ORDINALS = ("first", "second", "third", "fourth", "fifth")
-
 
 def article(phrase: str) -> str:
-    """"a" or "an", whichever goes before `phrase`; the lexicon has no word with a silent h."""
+    """ "a" or "an", whichever goes before `phrase`; the lexicon has no word with a silent h."""
     return "an" if phrase[0] in "aeiou" else "a"
 
 

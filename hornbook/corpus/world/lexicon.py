@@ -83,17 +83,53 @@ def _person(name: str, kind: str) -> Person:
 
 GIRLS = tuple(
     _person(name, "girl")
-    for name in (
-        "Anna Rosa Lucy Emma Mary Clara Nina Ella Ruth Alice Mia Kate Lena Sara Julia Eva Molly "
-        "Grace Ida Nora"
-    ).split()
+    for name in [
+        "Anna",
+        "Rosa",
+        "Lucy",
+        "Emma",
+        "Mary",
+        "Clara",
+        "Nina",
+        "Ella",
+        "Ruth",
+        "Alice",
+        "Mia",
+        "Kate",
+        "Lena",
+        "Sara",
+        "Julia",
+        "Eva",
+        "Molly",
+        "Grace",
+        "Ida",
+        "Nora",
+    ]
 )
 BOYS = tuple(
     _person(name, "boy")
-    for name in (
-        "Tom Ben Max Jack Sam Peter Leo Paul Hugo Finn Oscar Otto Henry Adam Luke Noah Felix Simon "
-        "David Emil"
-    ).split()
+    for name in [
+        "Tom",
+        "Ben",
+        "Max",
+        "Jack",
+        "Sam",
+        "Peter",
+        "Leo",
+        "Paul",
+        "Hugo",
+        "Finn",
+        "Oscar",
+        "Otto",
+        "Henry",
+        "Adam",
+        "Luke",
+        "Noah",
+        "Felix",
+        "Simon",
+        "David",
+        "Emil",
+    ]
 )
 CHILDREN = GIRLS + BOYS
 
@@ -217,8 +253,6 @@ BY_NOUN: dict[str, tuple[Thing, ...]] = {
 }
 """The same things, by noun; a story takes at most one thing of a noun."""
 THING_NOUNS = tuple(BY_NOUN)
-POCKET_NOUNS = ("ring", "coin", "bell", "watch", "key", "whistle", "comb", "pen", "purse")
-"""Things small enough for a pocket."""
 
 
 def _animals(noun: str, many: str, adjectives: str, voice: str, ran: str) -> tuple[Animal, ...]:
@@ -264,17 +298,12 @@ _LAMB = _animals("lamb", "lambs", "white black little", "bleated", "ran away")
 
 PETS = (_DOG, _CAT, _PUPPY, _KITTEN, _RABBIT, _PARROT, _MONKEY)
 THIEVES = (_DOG, _CAT, _GOAT, _PIG, _GOOSE, _CROW, _MONKEY, _FOX, _PUPPY, _DONKEY, _SQUIRREL)
-NIGHT_ANIMALS = (_OWL, _CAT, _HEDGEHOG, _MOUSE, _FOX, _KITTEN, _GOAT, _DOG, _DONKEY)
+NIGHT_ANIMALS = (_OWL, _CAT, _HEDGEHOG, _MOUSE, _FOX, _KITTEN, _DOG, _SQUIRREL, _PARROT)
 SMALL_ANIMALS = (_KITTEN, _PUPPY, _LAMB, _RABBIT, _HEDGEHOG, _DUCK, _HEN, _OWL, _SQUIRREL)
 WILD_ANIMALS = (_FOX, _CROW, _RABBIT, _SQUIRREL, _OWL, _HEDGEHOG, _FROG, _DUCK)
 FARM_ANIMALS = (_GOAT, _PIG, _HEN, _GOOSE, _DUCK, _DONKEY, _HORSE, _COW, _SHEEP, _LAMB)
 RACERS = (_DOG, _GOAT, _PIG, _DONKEY, _HORSE, _RABBIT, _DUCK, _GOOSE, _PUPPY)
 ANIMALS = tuple(dict.fromkeys(PETS + THIEVES + NIGHT_ANIMALS + WILD_ANIMALS + FARM_ANIMALS))
-
-BY_SIZE = (
-    "mouse frog hedgehog squirrel kitten rabbit crow hen goose lamb pig donkey cow"
-).split()
-"""Animals from small to big; neighbours two apart are never in doubt."""
 
 
 def _goods(one: str, many: str = "") -> Goods:
@@ -284,14 +313,58 @@ def _goods(one: str, many: str = "") -> Goods:
 
 
 FRUIT = tuple(
-    _goods(one) for one in "apple pear plum cherry peach carrot onion potato tomato turnip".split()
+    _goods(one)
+    for one in [
+        "apple",
+        "pear",
+        "plum",
+        "cherry",
+        "peach",
+        "carrot",
+        "onion",
+        "potato",
+        "tomato",
+        "turnip",
+    ]
 )
-BAKED = (*(_goods(one) for one in "cake bun pie roll biscuit pancake".split()),)
-LOAVES = _goods("loaf", "loaves")
+BAKED = (*(_goods(one) for one in ["cake", "bun", "pie", "roll", "biscuit", "pancake"]),)
 FARM_GOODS = (_goods("egg"), _goods("nut"), _goods("cheese"), _goods("sausage"))
 FOOD = (*FRUIT, *BAKED, *FARM_GOODS)
-KEEPSAKES = tuple(
-    _goods(one) for one in "shell flower button feather candle stone marble stamp leaf".split()[:8]
-)
+FINDABLE = tuple(_goods(one) for one in ["shell", "flower", "feather", "stone"])
+KEEPSAKES = (*FINDABLE, *(_goods(one) for one in ["button", "candle", "marble", "stamp"]))
 GOODS = FOOD + KEEPSAKES
 WEARABLES = ("hat", "scarf", "bag")
+
+
+_MORE_WORDS = """
+sun moon star rain snow wind cloud storm night day week year morning winter summer spring road path
+stone tree leaf grass wood fire water milk bread soup tea honey butter salt sugar fish house door
+window roof wall fence gate shed table chair bed shelf plate coat shoe hand foot head heart eye
+mother father sister friend baker farmer miller sailor doctor cook king song story music game race
+prize gift school lesson word test train bus cart wheel boat sea island castle city happy sad tired
+angry hungry cold warm wet dry dark light big little old new young kind brave quiet walk run sing
+sleep eat drink play work help find give take bring buy sell hide look laugh cry jump swim
+read write learn teach think know say tell ask answer hear see smell feel touch come go ride drive
+climb fall stand sit wait open close begin end early late soon now then here there left right north
+south east west above below high low fast slow good bad long short round flat soft hard clean dirty
+sweet sour full empty rich poor tall deep wide thin thick name letter number page paper board desk
+floor stairs lock candle smoke ash coal iron wool silk cloth needle thread button pocket glove boot
+sand wave shell ship sail net hook storm thunder mud dust ice frost fog sky earth world land
+"""
+
+
+def _spelling_words() -> tuple[str, ...]:
+    nouns = [
+        *THING_NOUNS,
+        *(place.noun for place in PLACES),
+        *(kind[0].noun for kind in ANIMALS),
+        *(goods.one for goods in GOODS),
+        *COLOURS.split(),
+        *NUMBERS[1:],
+        *_MORE_WORDS.split(),
+    ]
+    return tuple(dict.fromkeys(word for word in nouns if 3 <= len(word) <= 6))
+
+
+SPELLING_WORDS = _spelling_words()
+"""Words of three to six letters, for lessons and for spelling questions."""

@@ -4,9 +4,14 @@ from hornbook.corpus.world.grammar import capital
 from hornbook.corpus.world.lexicon import Goods, Person, Thing
 from hornbook.corpus.world.state import World
 
+PRONOUNS = ("he", "she")
+"""These never follow their verb: "he said", not "said he"."""
+
 
 def ask(w: World, who: Person | str, question: str) -> str:
     """Somebody asks; `question` ends in a question mark."""
+    if who in PRONOUNS:
+        return f'"{question}" {who} asked.'
     return w.pick(
         f'"{question}" asked {who}.',
         f'"{question}" {who} asked.',
@@ -17,6 +22,8 @@ def ask(w: World, who: Person | str, question: str) -> str:
 
 def tell(w: World, who: Person | str, words: str) -> str:
     """Somebody says `words`, which carry no mark at their end."""
+    if who in PRONOUNS:
+        return f'"{words}," {who} said.'
     return w.pick(
         f'"{words}," said {who}.',
         f'"{words}," {who} said.',
@@ -26,6 +33,8 @@ def tell(w: World, who: Person | str, words: str) -> str:
 
 def reply(w: World, who: Person | str, words: str) -> str:
     """Somebody answers `words`, which carry no mark at their end."""
+    if who in PRONOUNS:
+        return f'"{words}," {who} {w.pick("said", "answered")}.'
     return w.pick(
         f'"{words}," said {who}.',
         f'"{words}," answered {who}.',
@@ -36,6 +45,8 @@ def reply(w: World, who: Person | str, words: str) -> str:
 
 def cry(w: World, who: Person | str, words: str) -> str:
     """Somebody calls out `words`, which carry no mark at their end."""
+    if who in PRONOUNS:
+        return f'"{words}!" {who} {w.pick("cried", "shouted", "called")}.'
     return w.pick(
         f'"{words}!" cried {who}.',
         f'"{words}!" {who} shouted.',
@@ -46,6 +57,8 @@ def cry(w: World, who: Person | str, words: str) -> str:
 
 def whisper(w: World, who: Person | str, words: str) -> str:
     """Somebody says `words` softly; they carry no mark at their end."""
+    if who in PRONOUNS:
+        return f'"{words}," {who} {w.pick("whispered", "said softly")}.'
     return w.pick(
         f'"{words}," whispered {who}.',
         f'"{words}," {who} said softly.',
@@ -84,11 +97,4 @@ def talk_many(w: World, asker: Person | str, answerer: Person, goods: Goods) -> 
     number = w.count[answerer, goods]
     answer = w.pick(f"I have {goods.of[number]}", f"{capital(goods.of[number])}")
     question = ask(w, asker, f"How many {goods.many} do you have?")
-    w.say(f"{question} {capital(reply(w, answerer, answer))}")
-
-
-def talk_place(w: World, asker: Person, answerer: Person, who: Person) -> None:
-    """One asks where somebody is, the other says what the state knows."""
-    answer = f"{capital(who.he)} is {w.location[who]}"
-    question = ask(w, asker, f"Where is {who}?")
     w.say(f"{question} {capital(reply(w, answerer, answer))}")

@@ -190,12 +190,21 @@ class World:
             return self._other is None or self._other.he != who.he
         return who is self._other and (self._topic is None or self._topic.he != who.he)
 
+    def his(self, who: Person, other: Person) -> str:
+        """ "his" or "her" for `who`, or the name where `other` could be meant as well."""
+        return who.his if who.he != other.he else f"{who.name}'s"
+
     def call(self, thing: Thing) -> str:
-        """"a red ball" the first time, then "the red ball" or "the ball"."""
+        """ "a red ball" the first time, then "the red ball" or "the ball"."""
         if thing not in self._named:
             self._named.append(thing)
             return thing.a
         return thing.the if self.random() < 0.5 else thing.short
+
+    @property
+    def started(self) -> bool:
+        """The sentence before is about somebody, so that "then" has something to follow."""
+        return self._topic is not None
 
     @property
     def text(self) -> str:

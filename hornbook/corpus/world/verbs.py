@@ -30,8 +30,7 @@ ride rides rode
 hurry hurries hurried
 come comes came
 drive drives drove
-climb climbs climbed
-""")[:7]
+""")
 """Followed by "to" and a place."""
 
 STAY = _verbs("""
@@ -135,6 +134,11 @@ climb climbs climbed a tree
 look looks looked at the stars
 """)
 """Followed by nothing more."""
+
+HABITS = tuple(
+    verb for verb in COMPLETE if verb.base not in ("know", "have", "feel", "fall", "say")
+)
+"""Those of the last that one can do every day."""
 
 WEATHER = (
     ("the sun shines", "the sun shone"),

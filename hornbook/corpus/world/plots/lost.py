@@ -27,7 +27,7 @@ def tell(w: World) -> None:
     finder = w.friend_of(who) if w.chance(0.7) else w.adult(ADULTS)
     _call_for_help(w, who, finder, thing)
     _search(w, who, place)
-    _find(w, who, finder, thing)
+    _find(w, who, finder, thing, place)
     _afterwards(w, who, finder, thing)
 
 
@@ -78,6 +78,9 @@ def _loss(w: World, who: Person, thing: Thing, place: Place) -> None:
                 f"{who.his} heart beat fast.",
                 f"{s} looked and looked, but found nothing.",
                 f"{s} sat down and thought hard.",
+                f"{s} turned {who.his} pockets inside out.",
+                f"tears ran down {who.his} cheeks.",
+                f"{s} walked back the whole way with {who.his} eyes on the ground.",
             ),
             who,
         )
@@ -85,27 +88,26 @@ def _loss(w: World, who: Person, thing: Thing, place: Place) -> None:
 
 def _call_for_help(w: World, who: Person, finder: Person, thing: Thing) -> None:
     s = w.sub(who)
-    question = speech.ask(
-        w,
-        s,
-        w.pick(
-            f"Have you seen my {thing.name}?",
-            f"Where is my {thing.name}?",
-            f"Did you take my {thing.noun}?",
-        ),
+    words, no = w.pick(
+        (f"Have you seen my {thing.name}?", "No, but I will help you"),
+        (f"Did you take my {thing.noun}?", "No, I did not"),
+        (f"Where is my {thing.name}?", "I do not know"),
+        (f"I cannot find my {thing.noun}. Is it here?", "I have not seen it"),
     )
-    answer = speech.reply(
-        w,
-        finder,
-        w.pick(
-            "No, but I will help you",
-            "I have not seen it",
-            "Let us look for it together",
-            "Do not cry, we will find it",
-            "It cannot be far away",
-            "Where did you have it last",
-        ).replace("last", "last, I wonder"),
-    )
+    question = speech.ask(w, s, words)
+    if w.chance(0.15):
+        answer = speech.ask(w, finder, "Where did you have it last?")
+    else:
+        answer = speech.reply(
+            w,
+            finder,
+            w.pick(
+                no,
+                "Let us look for it together",
+                "Do not worry, we will find it",
+                "It cannot be far away",
+            ),
+        )
     arrival = w.pick(
         f"just then {finder} came by. ",
         f"{finder} saw that something was wrong. ",
@@ -118,7 +120,17 @@ def _call_for_help(w: World, who: Person, finder: Person, thing: Thing) -> None:
 def _search(w: World, who: Person, place: Place) -> None:
     spots = OUTDOOR_SPOTS if place.outdoors else INDOOR_SPOTS
     first, second = w.draw(spots), w.draw(INDOORS).at
-    odd = w.pick("an old shoe", "a dead leaf", "a spider", "a broken plate", "some dust", "a beetle")
+    odd = w.pick(
+        "an old shoe",
+        "a dead leaf",
+        "a spider",
+        "a broken plate",
+        "some dust",
+        "a beetle",
+        "a rusty nail",
+        "an empty bottle",
+        "a feather",
+    )
     w.say(
         w.pick(
             f"they looked {first}, but there was nothing.",
@@ -126,14 +138,14 @@ def _search(w: World, who: Person, place: Place) -> None:
             f"they looked {first} and {second}, but it was not there.",
             f"{first} there was only {odd}.",
             f"they searched for an hour, first {first} and then {second}.",
-            f"they asked everyone, but nobody had seen it.",
+            f"{second} they met an old sailor, but he knew nothing.",
+            "they asked everyone, but nobody had seen it.",
         )
     )
 
 
-def _find(w: World, who: Person, finder: Person, thing: Thing) -> None:
-    indoors = w.chance(0.5)
-    spot = w.draw(INDOOR_SPOTS if indoors else OUTDOOR_SPOTS)
+def _find(w: World, who: Person, finder: Person, thing: Thing, place: Place) -> None:
+    spot = w.draw(OUTDOOR_SPOTS if place.outdoors else INDOOR_SPOTS)
     if w.chance(0.3):
         animal = w.animal(THIEVES)
         w.say(
@@ -169,8 +181,10 @@ def _afterwards(w: World, who: Person, finder: Person, thing: Thing) -> None:
         w.pick(
             f"{who} thanked {finder} and held {thing.short} tight.",
             f"{who} was so happy that {who.he} danced.",
+            f"{who} wiped {thing.short} clean and laughed with relief.",
+            f"{who} promised to be more careful in future.",
             f"{who} took {thing.short} and never lost it again.",
-            f"from then on, {who} kept it {w.pick('under the pillow', 'on a string', 'in a safe place')}.",
+            f"from then on, {who} kept it {w.pick('beside the bed', 'in a safe place', 'close')}.",
             f"{capital(speech.tell(w, who, w.pick('Thank you so much', 'You are a true friend')))}",
         ),
         who,

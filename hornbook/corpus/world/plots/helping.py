@@ -5,6 +5,7 @@ from hornbook.corpus.world.grammar import capital
 from hornbook.corpus.world.lexicon import (
     ADULTS,
     FOOD,
+    FRUIT,
     OUTDOORS,
     PLACES,
     SMALL_ANIMALS,
@@ -22,9 +23,9 @@ def tell(w: World) -> None:
     else:
         openings.introduce(w, who, w.draw(PLACES))
         other = w.adult(ADULTS)
-        _need(w, who, other)
+        task, more = _need(w, who, other)
         _offer(w, who, other)
-        _work(w, who, other)
+        _work(w, who, other, task, more)
         _thanks(w, who, other)
     if w.chance(0.5):
         endings.evening(w, who)
@@ -93,66 +94,86 @@ def _help_animal(w: World, who: Person) -> None:
     )
 
 
-def _need(w: World, who: Person, other: Person) -> None:
-    goods = w.draw(FOOD)
-    w.say(
-        w.pick(
-            f"{other} was carrying a heavy basket, and {other.he} had to stop at every tree.",
-            f"there {who.he} met {other}, who had hurt {other.his} foot.",
-            f"{other} was standing on a ladder and could not reach the {goods.many}.",
-            f"{other} had so much work that {other.he} did not know where to begin.",
-            f"{other} had dropped a bag, and there were {goods.many} all over the road.",
-            f"{other} was trying to push a cart out of the mud.",
-            f"{other} was looking at a hole in {other.his} roof.",
-            f"{other} was ill, and nobody had brought in any wood.",
-            f"{other} had a long letter but had broken {other.his} glasses.",
-            f"{other} sat on a stone and looked very tired.",
+def _need(w: World, who: Person, other: Person) -> tuple[str, str]:
+    """Tell what is wrong; returns what sets it right and one more thing to do, in the past."""
+    fruit = w.draw(FRUIT).many
+    need, task, more = w.pick(
+        (
+            f"was carrying a heavy basket and had to stop at every {w.pick('tree', 'corner')}",
+            "carried the basket",
+            "opened the door",
         ),
+        (f"had hurt {other.his} foot and could not walk", "brought a stick", "fetched the doctor")
+        if other.name != "the doctor"
+        else (f"had hurt {other.his} foot", "brought a stick", "tied a cloth around the foot"),
+        (
+            f"was standing on a ladder and could not reach the {fruit}",
+            "climbed up the tree",
+            f"picked all the {fruit}",
+        ),
+        (
+            "had so much work that there was no time for lunch",
+            "swept the floor",
+            "washed the plates",
+        ),
+        (f"had dropped a bag of {fruit} on the road", "picked everything up", "mended the bag"),
+        (
+            "was trying to push a cart out of the mud",
+            "pushed as hard as possible",
+            "held the horse",
+        ),
+        (
+            f"was looking at a hole in {other.his} roof",
+            "went for a hammer and nails",
+            "held the ladder",
+        ),
+        ("was ill and had no wood for the fire", "chopped the wood", "made hot soup"),
+        (
+            f"had a long letter but had lost {other.his} glasses",
+            "read the letter aloud",
+            "wrote an answer",
+        ),
+        (
+            f"had a garden full of weeds and a bad {w.pick('back', 'foot')}",
+            "pulled out the weeds",
+            "watered the beans",
+        ),
+        ("had no water in the house", "fetched water", "cleaned the bucket"),
+        ("could not open a rusty lock", "fetched some oil", "turned the key with both hands"),
+        ("had to paint a long fence before dark", "mixed the paint", "took a second brush"),
+        ("had not fed the hens yet", "fed the hens", "collected the eggs"),
+    )
+    lead = w.pick("", "there ", "on the way, ", "a little later, ")
+    w.say(
+        f"{lead}{w.sub(who)} {w.pick('met', 'saw')} {other}, who {need}."
+        if w.chance(0.6)
+        else f"{other} {need}.",
         other,
         who,
     )
+    return task, more
 
 
 def _offer(w: World, who: Person, other: Person) -> None:
-    question = w.pick("Can I help you?", "What is the matter?", "Shall I help you?", "May I help?")
-    answer = w.pick(
-        "That is kind of you",
-        "I cannot do it alone",
-        "Yes, please",
-        "You are too small for this",
-        "I am too old for this work",
-        "I would be very glad",
+    question, answers = w.pick(
+        ("Can I help you?", ("That is kind of you", "Yes, please", "I would be very glad")),
+        ("What is the matter?", ("I cannot do it alone", "I am too old for this work")),
+        ("Shall I help you?", ("You are too small for this", "Yes, please", "Oh, thank you")),
+        ("May I help?", ("That is kind of you", "But it is hard work", "Of course")),
     )
     w.say(
-        f"{capital(speech.ask(w, who, question))} {capital(speech.reply(w, other, answer))}",
+        f"{capital(speech.ask(w, who, question))} {capital(speech.reply(w, other, w.draw(answers)))}",
         who,
         other,
     )
 
 
-def _work(w: World, who: Person, other: Person) -> None:
-    task = w.pick(
-        "carried the basket",
-        "picked everything up",
-        "swept the floor",
-        "fetched water from the well",
-        "chopped the wood",
-        "pushed as hard as possible",
-        "fed the hens",
-        "washed the plates",
-        "went for a hammer and nails",
-        "read the letter aloud",
-        "pulled out the weeds",
-        "held the ladder",
-    )
-    more = w.pick(
-        "made some soup", "lit the fire", "opened the windows", "brought fresh bread", "watered the beans"
-    )
+def _work(w: World, who: Person, other: Person, task: str, more: str) -> None:
     w.say(
         w.pick(
             f"so {who} {task} and {more}.",
             f"{who} {task}. Then {who.he} {more}.",
-            f"{who} {task} while {other} {more}.",
+            f"{who} {task} while {other} rested.",
             f"first {who} {task}, and after that {who.he} {more}.",
             f"{who} worked until noon: {who.he} {task} and {more}.",
             f"without a word, {who} {task}.",
@@ -170,12 +191,10 @@ def _thanks(w: World, who: Person, other: Person) -> None:
     w.say(
         w.pick(
             f"{other} thanked {who} and gave {who.him} {given}.",
-            f"{capital(speech.tell(w, other, 'What would I do without you'))} "
-            f"{who} got {given}.".replace("you.", "you?"),
+            f"{capital(speech.ask(w, other, 'What would I do without you?'))} {who} got {given}.",
             f"as a reward, {who} got {given} from {other}.",
             f"when everything was done, {other} gave {who.him} {given}.",
-            f"{other} wanted to give {who.him} {given}, but {who} took only one.",
-            f"{other} smiled and said, \"These {given} are for you.\"",
+            f'{other} smiled and said, "These {given} are for you."',
         ),
         who,
         other,
@@ -185,7 +204,7 @@ def _thanks(w: World, who: Person, other: Person) -> None:
             w.pick(
                 f"now {who} visits {other} every {w.pick('Sunday', 'week', 'Friday')}.",
                 f"the next day {who} came again.",
-                f"{who} shared them with {who.his} family.",
+                f"{who} ran home and showed them to everyone.",
             ),
             who,
         )

@@ -1,0 +1,288 @@
+"""A checkpoint: a model, and what is needed to go on training it, in one directory.
+
+    model.safetensors       the weights; a matrix that two modules share is stored once
+    optimizer.safetensors   the optimizer's tensors and torch's random state (only to resume from)
+    config.json             the model's config and facts about it (classes of a classifier ...)
+    state.json              where training stood (only to resume from)
+    manifest.json           SHA-256 of these files, fingerprint of the tokenizer
+
+Nothing is pickled: a pickle can run code when it is read.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from hornbook.artifact import Manifest, new_directory, read_manifest, write_manifest, write_text
+from hornbook.config import validate
+from hornbook.errors import HornbookError
+from hornbook.model.config import ModelConfig
+from hornbook.model.transformer import Transformer
+
+KIND = "checkpoint"
+WEIGHTS, OPTIMIZER = "model.safetensors", "optimizer.safetensors"
+CONFIG, STATE = "config.json", "state.json"
+PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle")
+RANDOM_CPU, RANDOM_CUDA = "random.cpu", "random.cuda"
+OPTIMIZER_PREFIX = "optimizer."
+
+
+class HasState(Protocol):
+    """What a checkpoint asks of an optimizer: its state as named tensors."""
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Everything to go on from."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Take it back."""
+        ...
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model read from a checkpoint, and what the checkpoint says about it."""
+
+    model: Transformer
+    """In evaluation mode."""
+    manifest: Manifest
+    facts: dict[str, Any]
+    """What was given to `save_checkpoint`; a classifier's has "labels"."""
+    directory: Path
+
+    @property
+    def labels(self) -> list[str] | None:
+        """Names of a classifier's classes in the order of the head's outputs; else None."""
+        return self.facts.get("labels")
+
+    @property
+    def tokenizer_fingerprint(self) -> str:
+        """Fingerprint of the tokenizer that the model was trained with."""
+        return self.manifest.inputs.get("tokenizer", "")
+
+    def require_tokenizer(self, fingerprint: str) -> None:
+        """Make sure that the model reads the ids it was trained on.
+
+        Raises:
+            HornbookError: the tokenizer at hand is another one.
+        """
+        if self.tokenizer_fingerprint != fingerprint:
+            raise HornbookError(
+                f"checkpoint {self.directory} was trained with another tokenizer "
+                f"(fingerprint {self.tokenizer_fingerprint[:12]}, this one's is "
+                f"{fingerprint[:12]}); give the tokenizer of the run that made it."
+            )
+
+
+def save_checkpoint(
+    directory: Path,
+    model: Transformer,
+    *,
+    tokenizer_fingerprint: str,
+    optimizer: HasState | None = None,
+    state: Mapping[str, Any] | None = None,
+    facts: Mapping[str, Any] | None = None,
+    inputs: Mapping[str, str] | None = None,
+) -> Manifest:
+    """Write a checkpoint whole or not at all; one that stood at `directory` is replaced.
+
+    Args:
+        directory: where to; its parents are made.
+        model: its config and weights are stored. A head that is not the config's needs
+            facts["labels"], one name for each of its outputs.
+        tokenizer_fingerprint: `Tokenizer.fingerprint`.
+        optimizer: to resume from the checkpoint; torch's random state is then stored too.
+        state: to resume; plain JSON values, such as {"step": 300, "position": 302}.
+        facts: anything worth knowing about the model, as plain JSON values.
+        inputs: fingerprints of more that it was made from, by role, such as the token store's.
+
+    Raises:
+        HornbookError: the disk is full or cannot be written to; nothing has changed then.
+    """
+    _require_labels(model, facts or {})
+    try:
+        with new_directory(directory) as work:
+            save_file(_own_tensors(model), work / WEIGHTS)
+            _write_json(work / CONFIG, {"model": model.config.model_dump(), "facts": facts or {}})
+            if optimizer is not None:
+                save_file(_training_tensors(optimizer), work / OPTIMIZER)
+                _write_json(work / STATE, state or {})
+            return write_manifest(
+                work,
+                KIND,
+                settings=model.config.model_dump(),
+                inputs={"tokenizer": tokenizer_fingerprint, **(inputs or {})},
+                facts=facts,
+            )
+    except (OSError, SafetensorError) as error:
+        raise HornbookError(
+            f"the checkpoint {directory} could not be written ({error}); earlier ones are "
+            "untouched: make room and go on from the last."
+        ) from error
+
+
+def load_model(directory: Path, device: torch.device | str = "cpu") -> LoadedModel:
+    """Read the model of a checkpoint, its files verified; the random state stays as it is.
+
+    Raises:
+        HornbookError: not a checkpoint, a pickle, a damaged file, or weights that do not fit.
+    """
+    refuse_pickles(directory)
+    manifest = read_manifest(directory, KIND)
+    described = _read_json(directory, CONFIG, manifest)
+    source = str(directory / CONFIG)
+    if not isinstance(described.get("model"), dict):
+        raise HornbookError(f"{source} is damaged: it does not describe a model.")
+    config = validate(ModelConfig, described["model"], source)
+    tensors = _read_tensors(directory, WEIGHTS, manifest)
+    facts = described.get("facts", {})
+    with torch.random.fork_rng(
+        devices=[]
+    ):  # the fresh weights that are about to be overwritten are random
+        model = Transformer(config)
+    if "labels" in facts:
+        bias = "head.bias" in tensors
+        model.head = nn.Linear(config.embed_dim, len(facts["labels"]), bias=bias)
+    _fill(model, tensors, directory / WEIGHTS)
+    return LoadedModel(model.to(device).eval(), manifest, facts, directory)
+
+
+def load_weights(directory: Path, model: nn.Module) -> None:
+    """Read a checkpoint's weights into a model of the same shape, adapters and new heads included.
+
+    Raises:
+        HornbookError: not a checkpoint, a damaged file, or weights that do not fit.
+    """
+    manifest = read_manifest(directory, KIND)
+    _fill(model, _read_tensors(directory, WEIGHTS, manifest), directory / WEIGHTS)
+
+
+def load_training_state(directory: Path, optimizer: HasState) -> dict[str, Any]:
+    """Put back the optimizer's state and torch's random state; give the `state` that was saved.
+
+    Raises:
+        HornbookError: the checkpoint is damaged, cannot be resumed from, or is of another model.
+    """
+    refuse_pickles(directory)
+    manifest = read_manifest(directory, KIND)
+    if OPTIMIZER not in manifest.files:
+        raise HornbookError(
+            f"{directory} holds a model only, without the optimizer's state; training can start "
+            "from it, but not resume."
+        )
+    tensors = _read_tensors(directory, OPTIMIZER, manifest)
+    optimizer.load_state_dict(
+        {
+            name.removeprefix(OPTIMIZER_PREFIX): tensor
+            for name, tensor in tensors.items()
+            if name.startswith(OPTIMIZER_PREFIX)
+        }
+    )
+    torch.set_rng_state(tensors[RANDOM_CPU])
+    if RANDOM_CUDA in tensors and torch.cuda.is_available():
+        torch.cuda.set_rng_state(tensors[RANDOM_CUDA])
+    return _read_json(directory, STATE, manifest)
+
+
+def refuse_pickles(path: Path) -> None:
+    """Say no to a pickled checkpoint before anything of it is read.
+
+    Raises:
+        HornbookError: `path` is a pickle, or a directory with pickles where a checkpoint should be.
+    """
+    found = path if path.is_file() and path.suffix in PICKLES else None
+    if path.is_dir() and not (path / WEIGHTS).exists():
+        found = next((file for file in sorted(path.iterdir()) if file.suffix in PICKLES), None)
+    if found is not None:
+        raise HornbookError(
+            f"{found} is a pickle, which can run code when it is read, so Hornbook does not open "
+            "it; convert it to safetensors."
+        )
+
+
+def _own_tensors(model: nn.Module) -> dict[str, Tensor]:
+    """Every tensor once, under the first of its names, contiguous and on the CPU."""
+    return {name: tensor.detach().contiguous().cpu() for name, tensor in _named_once(model)}
+
+
+def _named_once(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Parameters and buffers to be stored; of a shared one, the first name only."""
+    stored = model.state_dict(keep_vars=True)
+    seen: set[int] = set()
+    for name, tensor in stored.items():
+        if id(tensor) not in seen:
+            seen.add(id(tensor))
+            yield name, tensor
+
+
+def _training_tensors(optimizer: HasState) -> dict[str, Tensor]:
+    state = optimizer.state_dict()
+    tensors = {f"{OPTIMIZER_PREFIX}{n}": t.detach().contiguous().cpu() for n, t in state.items()}
+    # Momenta of one shape are slices of one tensor, which safetensors takes for shared memory.
+    tensors = {name: tensor.clone() for name, tensor in tensors.items()}
+    tensors[RANDOM_CPU] = torch.get_rng_state()
+    if torch.cuda.is_available():
+        tensors[RANDOM_CUDA] = torch.cuda.get_rng_state()
+    return tensors
+
+
+@torch.no_grad()
+def _fill(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+    expected = dict(_named_once(model))
+    for name in sorted(expected.keys() ^ tensors.keys()):
+        problem = "is missing" if name in expected else "has no place in the model"
+        raise HornbookError(f"{path} does not fit its {CONFIG}: {name} {problem}.")
+    for name, tensor in expected.items():
+        if tensor.shape != tensors[name].shape:
+            raise HornbookError(
+                f"{path} does not fit its {CONFIG}: {name} has shape "
+                f"{tuple(tensors[name].shape)}, expected {tuple(tensor.shape)}."
+            )
+        tensor.copy_(tensors[name])
+
+
+def _require_labels(model: Transformer, facts: Mapping[str, Any]) -> None:
+    outputs = model.head.out_features
+    labels = facts.get("labels")
+    if labels is None and outputs != model.config.vocab_size:
+        raise ValueError(f"a head of {outputs} outputs needs facts['labels'], the classes' names")
+    if labels is not None and len(labels) != outputs:
+        raise ValueError(f"{len(labels)} labels for a head of {outputs} outputs")
+
+
+def _write_json(path: Path, value: Mapping[str, Any]) -> None:
+    write_text(path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
+
+
+def _read_json(directory: Path, name: str, manifest: Manifest) -> dict[str, Any]:
+    path = _listed(directory, name, manifest)
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise HornbookError(f"{path} is damaged: it is not a JSON object.")
+    return value
+
+
+def _read_tensors(directory: Path, name: str, manifest: Manifest) -> dict[str, Tensor]:
+    path = _listed(directory, name, manifest)
+    try:
+        tensors: dict[str, Tensor] = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise HornbookError(f"{path} is damaged: {error}.") from None
+    return tensors
+
+
+def _listed(directory: Path, name: str, manifest: Manifest) -> Path:
+    """A file that the manifest vouches for."""
+    if name not in manifest.files:
+        raise HornbookError(f"{directory} is incomplete: its manifest does not list {name}.")
+    return directory / name

@@ -1,0 +1,119 @@
+"""The verbs that use a trained model."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hornbook.cli.arguments import Overrides
+
+if TYPE_CHECKING:
+    from hornbook.inference.generate import GenerationSettings
+    from hornbook.pipeline.bundle import Bundle
+
+ModelPath = Annotated[
+    Path, typer.Argument(metavar="MODEL", help="A model's folder, such as runs/NAME/pretrain.")
+]
+
+
+def generate(
+    model: ModelPath,
+    prompt: Annotated[
+        str, typer.Argument(help="The beginning to continue; - reads standard input.")
+    ] = "",
+    settings: Overrides = None,
+) -> None:
+    """Continue a text (settings: max_new_tokens, temperature, top_k, top_p, …)."""
+    from hornbook.cli.streaming import print_stream, read_prompt
+
+    if "=" in prompt and prompt.split("=")[0] in _generation_names():
+        settings, prompt = [prompt, *(settings or [])], ""  # a setting stands in its place
+    text = read_prompt() if prompt == "-" else prompt
+    bundle = _open(model)
+    print_stream(text, bundle.complete(text, _generation(settings)))
+
+
+def chat(
+    model: ModelPath,
+    question: Annotated[
+        str | None, typer.Option(help="Ask this and leave, instead of a conversation.")
+    ] = None,
+    settings: Overrides = None,
+) -> None:
+    """Talk to a model that follows instructions (temperature=0 by default: its best answer)."""
+    from hornbook.cli.conversation import converse
+
+    bundle = _open(model)
+    bundle.require_task("instruct", "hold a conversation")
+    converse(bundle, _generation(["temperature=0", *(settings or [])]), question)
+
+
+def classify(
+    model: ModelPath,
+    texts: Annotated[list[str], typer.Argument(help="Texts, each in quotes; - reads one a line.")],
+) -> None:
+    """Say which class each text is of, and how probable each class is."""
+    from hornbook.cli.streaming import read_lines
+    from hornbook.finetuning.classification import classify as probabilities_of
+    from hornbook.pipeline.tables import print_probabilities
+
+    bundle = _open(model)
+    labels = bundle.labels
+    lines = read_lines() if texts == ["-"] else texts
+    longest = bundle.facts["max_length"]
+    found = probabilities_of(
+        bundle.model, bundle.tokenizer, lines, bundle.runtime, max_length=longest
+    )
+    print_probabilities(lines, labels, found)
+
+
+def evaluate(
+    model: ModelPath,
+    data: Annotated[
+        Path,
+        typer.Argument(
+            help="What to measure on: a text for a pre-trained model, a table of labelled texts "
+            "for a classifier, a file of instructions for a follower of them."
+        ),
+    ],
+    text_column: Annotated[str, typer.Option(help="Column of the text.")] = "text",
+    label_column: Annotated[str, typer.Option(help="Column of the class.")] = "label",
+) -> None:
+    """Measure a model on data of yours: perplexity, classification report, or right answers."""
+    from hornbook.console import console
+    from hornbook.pipeline.measure import measure
+
+    console.print(measure(_open(model), data, text_column, label_column))
+
+
+def inspect(
+    what: Annotated[
+        str, typer.Argument(metavar="PATH|PRESET", help="A model's folder, or a preset's name.")
+    ],
+    vocab_size: Annotated[int, typer.Option(help="Token ids, for a preset.")] = 50_257,
+    layers: Annotated[bool, typer.Option("--layers", help="Show every tensor's shape.")] = False,
+) -> None:
+    """Show what a model is made of: parameters by part, sizes, shapes."""
+    from hornbook.console import console
+    from hornbook.pipeline.inspection import inspect_model
+
+    console.print(inspect_model(what, vocab_size, layers))
+
+
+def _open(path: Path) -> "Bundle":
+    from hornbook.pipeline.bundle import default_runtime, load_bundle
+
+    return load_bundle(path, default_runtime())
+
+
+def _generation(overrides: list[str] | None) -> "GenerationSettings":
+    from hornbook.config import load_settings
+    from hornbook.inference.generate import GenerationSettings
+
+    return load_settings(GenerationSettings, None, overrides or [])
+
+
+def _generation_names() -> set[str]:
+    from hornbook.inference.generate import GenerationSettings
+
+    return set(GenerationSettings.model_fields)

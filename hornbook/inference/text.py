@@ -1,0 +1,65 @@
+"""From text to text: encode the prompt, generate, decode as the tokens come."""
+
+from collections.abc import Collection, Iterator
+
+from hornbook.errors import HornbookError
+from hornbook.inference.generate import GenerationSettings, generate
+from hornbook.model.transformer import Transformer
+from hornbook.runtime import Runtime
+from hornbook.tokenizing.streaming import StreamDecoder
+from hornbook.tokenizing.tokenizer import Tokenizer
+
+
+def stream_text(
+    model: Transformer,
+    tokenizer: Tokenizer,
+    prompt: str,
+    settings: GenerationSettings,
+    stop_ids: Collection[int] | None = None,
+    runtime: Runtime | None = None,
+) -> Iterator[str]:
+    """Pieces of the text that continues `prompt`, never a broken character.
+
+    An empty prompt starts a new document. Writing stops at the end of the document unless other
+    stop ids are given.
+
+    Raises:
+        HornbookError: as `generate`, or the prompt is empty and the tokenizer has no token that
+            separates documents.
+    """
+    ids = tokenizer.encode(prompt) or _new_document(tokenizer)
+    if stop_ids is None:
+        stop_ids = () if tokenizer.eos_id is None else (tokenizer.eos_id,)
+    return decoded(tokenizer, generate(model, ids, settings, stop_ids, runtime))
+
+
+def complete(
+    model: Transformer,
+    tokenizer: Tokenizer,
+    prompt: str,
+    settings: GenerationSettings,
+    stop_ids: Collection[int] | None = None,
+    runtime: Runtime | None = None,
+) -> str:
+    """The whole text that continues `prompt`, without the prompt; see `stream_text`."""
+    return "".join(stream_text(model, tokenizer, prompt, settings, stop_ids, runtime))
+
+
+def _new_document(tokenizer: Tokenizer) -> list[int]:
+    # In the token store, documents are separated by the end token; a new one follows it.
+    for token in (tokenizer.eos_id, tokenizer.bos_id):
+        if token is not None:
+            return [token]
+    raise HornbookError("the prompt is empty; this tokenizer needs at least one word to go on.")
+
+
+def decoded(tokenizer: Tokenizer, ids: Iterator[int]) -> Iterator[str]:
+    """The text of ids as they come, in pieces of whole characters."""
+    decoder = StreamDecoder(tokenizer)
+    for token in ids:
+        piece = decoder.add(token)
+        if piece:
+            yield piece
+    rest = decoder.finish()
+    if rest:
+        yield rest

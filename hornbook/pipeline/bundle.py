@@ -1,0 +1,176 @@
+"""A trained model ready for use: weights, tokenizer, and what it was trained to do."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hornbook.artifact import Manifest, read_manifest
+from hornbook.checkpoints.store import KIND, LoadedModel, load_model, save_checkpoint
+from hornbook.errors import HornbookError
+from hornbook.finetuning.adapter import load_adapter, save_adapter
+from hornbook.finetuning.lora import LoRASettings, merge_lora
+from hornbook.inference.generate import GenerationSettings, generate
+from hornbook.inference.text import decoded, stream_text
+from hornbook.model.transformer import Transformer
+from hornbook.runtime import Runtime
+from hornbook.tokenizing.templates import Message, encode_conversation, stop_ids
+from hornbook.tokenizing.tokenizer import Tokenizer
+
+MODEL, ADAPTER, TOKENIZER = "model", "adapter", "tokenizer"
+"""The parts of a model's folder; it has a model, or an adapter for another folder's model."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A model with all that is needed to use it."""
+
+    path: Path
+    model: Transformer
+    """In evaluation mode; a LoRA adapter is merged into it."""
+    tokenizer: Tokenizer
+    manifest: Manifest
+    """Of the checkpoint, or of the adapter."""
+    runtime: Runtime
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What training noted: "task", and "labels" or "template" as the task has them."""
+        return self.manifest.facts
+
+    @property
+    def task(self) -> str:
+        """ "pretrain", "classify" or "instruct"."""
+        return str(self.facts["task"])
+
+    @property
+    def labels(self) -> list[str]:
+        """A classifier's classes.
+
+        Raises:
+            HornbookError: the model is not a classifier.
+        """
+        self.require_task("classify", "classify texts")
+        return list(self.facts["labels"])
+
+    def require_task(self, task: str, purpose: str) -> None:
+        """Make sure that the model was trained for `task`.
+
+        Raises:
+            HornbookError: it was not; names the command for what it can do.
+        """
+        if self.task != task:
+            use = {
+                "pretrain": "continues a text (hornbook generate)",
+                "classify": "classifies texts (hornbook classify)",
+                "instruct": "answers requests (hornbook chat)",
+            }[self.task]
+            raise HornbookError(f"{self.path} cannot {purpose}: this model {use}.")
+
+    def complete(self, prompt: str, settings: GenerationSettings) -> Iterator[str]:
+        """Pieces of text that continue `prompt`."""
+        if self.task == "classify":
+            self.require_task("pretrain", "continue a text")
+        return stream_text(self.model, self.tokenizer, prompt, settings, runtime=self.runtime)
+
+    def answer(self, messages: Sequence[Message], settings: GenerationSettings) -> Iterator[str]:
+        """Pieces of the assistant's answer to a conversation.
+
+        Raises:
+            HornbookError: the model does not follow instructions, or the conversation is too long.
+        """
+        self.require_task("instruct", "answer requests")
+        template = self.facts["template"]
+        prompt = encode_conversation(self.tokenizer, messages, template, add_answer_prompt=True)
+        stops = stop_ids(self.tokenizer, template)
+        ids = generate(self.model, prompt.ids, settings, stops, self.runtime)
+        return decoded(self.tokenizer, ids)
+
+
+def save_bundle(
+    folder: Path, model: Transformer, tokenizer: Tokenizer, facts: dict[str, Any]
+) -> Manifest:
+    """Write a model and its tokenizer into a stage's folder."""
+    tokenizer.save(folder / TOKENIZER)
+    return save_checkpoint(
+        folder / MODEL, model, tokenizer_fingerprint=tokenizer.fingerprint, facts=facts
+    )
+
+
+def save_adapter_bundle(
+    folder: Path,
+    model: Transformer,
+    tokenizer: Tokenizer,
+    facts: dict[str, Any],
+    lora: LoRASettings,
+    base: LoadedModel,
+) -> Manifest:
+    """Write a LoRA adapter alone, with the way to its base model, into a stage's folder."""
+    tokenizer.save(folder / TOKENIZER)
+    base_path = base.directory.resolve().relative_to(folder.resolve().parent)
+    return save_adapter(
+        folder / ADAPTER,
+        model,
+        lora,
+        base.manifest.fingerprint,
+        {**facts, "base": f"../{base_path.as_posix()}"},
+    )
+
+
+def load_bundle(path: Path, runtime: Runtime) -> Bundle:
+    """Open a model's folder, such as runs/quickstart/instruct-full; everything is verified.
+
+    Raises:
+        HornbookError: there is no model, a file is damaged, or the tokenizer is another one.
+    """
+    path = Path(path)
+    if path.name in (MODEL, ADAPTER) and not (path / MODEL).exists():
+        path = path.parent
+    if not path.exists():
+        raise HornbookError(f"{path}: no such model; give a folder such as runs/NAME/pretrain.")
+    if (path / ADAPTER).is_dir():
+        return _load_adapted(path, runtime)
+    if not (path / MODEL).is_dir():
+        raise HornbookError(
+            f"{path} holds no model; expected a folder with {MODEL}/ or {ADAPTER}/ in it"
+            f"{_models_inside(path)}."
+        )
+    tokenizer = Tokenizer.load(path / TOKENIZER)
+    loaded = load_model(path / MODEL, runtime.device)
+    loaded.require_tokenizer(tokenizer.fingerprint)
+    return Bundle(path, loaded.model, tokenizer, loaded.manifest, runtime)
+
+
+def _load_adapted(path: Path, runtime: Runtime) -> Bundle:
+    facts = read_manifest(path / ADAPTER, ADAPTER).facts
+    base_path = path / str(facts.get("base", ""))
+    if not base_path.is_dir():
+        raise HornbookError(
+            f"{path / ADAPTER} adapts the model {base_path}, which is not there; put it back."
+        )
+    base = load_model(base_path, runtime.device)
+    tokenizer = Tokenizer.load(path / TOKENIZER)
+    base.require_tokenizer(tokenizer.fingerprint)
+    manifest = load_adapter(path / ADAPTER, base.model)
+    merge_lora(base.model)
+    return Bundle(path, base.model.eval(), tokenizer, manifest, runtime)
+
+
+def _models_inside(path: Path) -> str:
+    """The models of a run, when the run's folder was given instead of one of them."""
+    names = [
+        str(folder)
+        for folder in sorted(path.iterdir() if path.is_dir() else ())
+        if (folder / MODEL).is_dir() or (folder / ADAPTER).is_dir()
+    ]
+    return f"; there are {', '.join(names)}" if names else ""
+
+
+def default_runtime() -> Runtime:
+    """Float32 on the CPU: exact, and quick enough to use a small model one text at a time."""
+    return Runtime(torch.device("cpu"), torch.float32, 1, "cpu, float32")
+
+
+__all__ = ["KIND", "Bundle", "default_runtime", "load_bundle", "save_adapter_bundle", "save_bundle"]

@@ -1,0 +1,91 @@
+"""`hornbook inspect`: what a model is made of."""
+
+from pathlib import Path
+
+import torch
+from rich.console import Group, RenderableType
+from rich.table import Table
+
+from hornbook.artifact import read_manifest
+from hornbook.model.config import ModelConfig
+from hornbook.model.presets import PRESETS, ModelSettings, resolve
+from hornbook.model.transformer import Transformer, count_parameters
+from hornbook.pipeline.bundle import default_runtime, load_bundle
+
+BYTES = {"float32": 4, "bfloat16": 2}
+
+
+def inspect_model(what: str, vocab_size: int, layers: bool) -> RenderableType:
+    """Tables about a preset or a model's folder.
+
+    Raises:
+        HornbookError: neither a preset nor a model.
+    """
+    if what in PRESETS or not Path(what).exists():
+        config = resolve(ModelSettings(preset=what), vocab_size)
+        with torch.device("meta"):  # shapes without memory: the largest preset shows at once
+            model = Transformer(config)
+        facts: dict[str, str] = {"preset": what}
+    else:
+        bundle = load_bundle(Path(what), default_runtime())
+        model, config = bundle.model, bundle.model.config
+        facts = {name: str(value) for name, value in bundle.facts.items()}
+        facts["fingerprint"] = read_manifest_fingerprint(bundle.path, bundle.manifest.kind)
+    parts: list[RenderableType] = [_facts(facts, config), _parameters(model), _sizes(model)]
+    return Group(*parts, _layers(model)) if layers else Group(*parts)
+
+
+def read_manifest_fingerprint(path: Path, kind: str) -> str:
+    """The fingerprint of a stage's checkpoint or adapter."""
+    folder = path / ("adapter" if kind == "adapter" else "model")
+    return read_manifest(folder, kind, verify=False).fingerprint
+
+
+def _facts(facts: dict[str, str], config: ModelConfig) -> Table:
+    table = Table("setting", "value")
+    for name, value in {**facts, **config.model_dump(exclude_none=True)}.items():
+        table.add_row(name, str(value))
+    return table
+
+
+def _parameters(model: Transformer) -> Table:
+    """Parameters by part; a matrix that two parts share counts for the first."""
+    table = Table("part", title="Parameters", title_justify="left")
+    table.add_column("number", justify="right")
+    table.add_column("share", justify="right")
+    total, counted = count_parameters(model), set[int]()
+    counts: dict[str, int] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        if id(parameter) not in counted:
+            counted.add(id(parameter))
+            part = _part(name)
+            counts[part] = counts.get(part, 0) + parameter.numel()
+    for part, count in counts.items():
+        table.add_row(part, f"{count:,}", f"{count / total:.1%}")
+    table.add_section()
+    table.add_row("all", f"{total:,}", "")
+    return table
+
+
+def _part(name: str) -> str:
+    """`blocks.3.attention.query.weight` as `attention`."""
+    parts = name.split(".")
+    return parts[2].replace("_", " ") if parts[0] == "blocks" else parts[0]
+
+
+def _sizes(model: Transformer) -> Table:
+    config, total = model.config, count_parameters(model)
+    table = Table("size", title="Sizes", title_justify="left")
+    for dtype in BYTES:
+        table.add_column(dtype, justify="right")
+    cache = 2 * config.n_layers * config.kv_heads * config.head_dim
+    table.add_row("weights", *(f"{total * size / 2**20:,.1f} MiB" for size in BYTES.values()))
+    table.add_row("cache, each token", *(f"{cache * size:,} bytes" for size in BYTES.values()))
+    return table
+
+
+def _layers(model: Transformer) -> Table:
+    table = Table("tensor", "shape")
+    for name, parameter in model.named_parameters():
+        table.add_row(name, " x ".join(map(str, parameter.shape)))
+    return table

@@ -1,0 +1,171 @@
+"""Stage 6 of a run: pre-training on the token store."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hornbook.checkpoints.store import LoadedModel, load_model
+from hornbook.console import console
+from hornbook.errors import HornbookError
+from hornbook.inference.generate import GenerationSettings
+from hornbook.inference.text import complete
+from hornbook.model.config import ModelConfig
+from hornbook.model.presets import resolve
+from hornbook.model.transformer import Transformer, count_parameters
+from hornbook.pipeline.bundle import MODEL, save_bundle
+from hornbook.pipeline.context import Context
+from hornbook.pipeline.fit import Task, fit
+from hornbook.pipeline.workspace import announce, finish, finished
+from hornbook.sampling.loader import Loader
+from hornbook.sampling.windows import Windows, make_windows
+from hornbook.training.evaluation import evaluate
+
+STAGE = "pretrain"
+PROMPT_WORDS = 6
+"""Words of a held-out document that the model is shown before it continues."""
+SAMPLE_TOKENS = 60
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """The pre-trained model and how it came out."""
+
+    base: LoadedModel
+    results: dict[str, Any]
+    folder: Path
+
+
+def pretrain(context: Context) -> Pretrained:
+    """Train a new model on the training split; evaluate it on the test split."""
+    recipe = context.recipe
+    config = resolve(recipe.model, context.tokenizer.vocab_size)
+    settings = {
+        "model": config.model_dump(mode="json"),
+        "training": recipe.training.model_dump(mode="json"),
+        "sampling": recipe.sampling.model_dump(mode="json"),
+        "prompts": list(recipe.run.prompts),
+        "seed": recipe.runtime.seed,
+        "precision": recipe.runtime.precision,
+    }
+    folder = context.workspace.resumable(STAGE, settings, {"tokens": context.store.fingerprint})
+    results = finished(folder)
+    if results is not None:
+        announce(STAGE, "unchanged", headline(results))
+    else:
+        results = _train(context, config, folder)
+        announce(STAGE, f"{results['training_seconds']:.0f} s", headline(results))
+    return Pretrained(load_model(folder / MODEL, context.runtime.device), results, folder)
+
+
+def headline(results: dict[str, Any]) -> str:
+    """The result in a line."""
+    scores = [
+        f"{split} loss {results[split]['loss']:.3f}, perplexity {results[split]['perplexity']:.2f}, "
+        f"{results[split]['bits_per_byte']:.3f} bits a byte"
+        for split in ("validation", "test")
+        if split in results
+    ]
+    return "; ".join(scores[-1:]) or f"{results['steps']:,} steps"
+
+
+def _train(context: Context, config: ModelConfig, folder: Path) -> dict[str, Any]:
+    runtime, tokenizer = context.runtime, context.tokenizer
+    model = Transformer(config).to(runtime.device)
+    console.print(f"  {count_parameters(model):,} parameters · {runtime.reason}", style="dim")
+    prompts = held_out_prompts(context)
+    task = Task(
+        name=STAGE,
+        model=model,
+        train=_train_loader(context, config),
+        validation=_held_out_loader(context, config, "validation"),
+        settings=context.recipe.training,
+        tokenizer_fingerprint=tokenizer.fingerprint,
+        tokens_per_batch=context.recipe.training.batch_size * _max_length(context, config),
+        facts={"task": STAGE},
+        sample=lambda: prompts[0] + _continue(context, model, prompts[0]),
+    )
+    fitted = fit(task, folder, runtime)
+    results: dict[str, Any] = {
+        **fitted.as_dict(),
+        "parameters": count_parameters(model),
+        "runtime": runtime.reason,
+        **_scores(context, config, model),
+        "samples": [[prompt, _continue(context, model, prompt)] for prompt in prompts],
+    }
+    save_bundle(folder, model, tokenizer, {"task": STAGE})
+    return finish(folder, results)
+
+
+def _continue(context: Context, model: Transformer, prompt: str) -> str:
+    settings = GenerationSettings(max_new_tokens=SAMPLE_TOKENS, seed=context.recipe.runtime.seed)
+    return complete(model, context.tokenizer, prompt, settings)
+
+
+def held_out_prompts(context: Context) -> list[str]:
+    """The recipe's prompts, or the beginnings of three documents that are not trained on."""
+    if context.recipe.run.prompts:
+        return list(context.recipe.run.prompts)
+    split = next((s for s in ("test", "validation", "train") if context.corpus.count(s)), "train")
+    prompts = []
+    for text in context.corpus.texts(split):
+        prompts.append(" ".join(text.split()[:PROMPT_WORDS]))
+        if len(prompts) == 3:
+            break
+    return prompts
+
+
+def _max_length(context: Context, config: ModelConfig) -> int:
+    return context.recipe.sampling.max_length or config.context_length
+
+
+def windows_of(context: Context, config: ModelConfig, split: str) -> Windows:
+    """The windows of a split, as the recipe's sampling says."""
+    tokens, sampling = context.store.split(split), context.recipe.sampling
+    return make_windows(tokens, sampling, config.context_length, f"the {split} split")
+
+
+def _train_loader(context: Context, config: ModelConfig) -> Loader:
+    sampling = context.recipe.sampling
+    return Loader(
+        windows_of(context, config, "train"),
+        context.recipe.training.batch_size,
+        context.recipe.runtime.seed,
+        shuffle=sampling.shuffle,
+        drop_last=sampling.drop_last,
+    )
+
+
+def _held_out_loader(
+    context: Context, config: ModelConfig, split: str, limit: bool = True
+) -> Loader | None:
+    """Windows laid end to end over a split that is held out, the last one shorter.
+
+    With `limit`, only as many as an evaluation while training may take.
+    """
+    tokens, length = context.store.split(split), _max_length(context, config)
+    if len(tokens) == 0:
+        return None
+    if limit and context.recipe.training.eval_sequences is not None:
+        tokens = tokens[: context.recipe.training.eval_sequences * length + 1]
+    windows = Windows(tokens, length, drop_last=False, name=f"the {split} split")
+    batch_size = context.recipe.training.batch_size
+    return Loader(windows, batch_size, seed=0, shuffle=False, drop_last=False)
+
+
+def _scores(context: Context, config: ModelConfig, model: Transformer) -> dict[str, Any]:
+    """Loss, perplexity and bits a byte over the whole of each split that is held out."""
+    scores: dict[str, Any] = {}
+    for split in ("validation", "test"):
+        loader = _held_out_loader(context, config, split, limit=False)
+        if loader is None:
+            continue
+        score = evaluate(model, loader.epoch(), context.runtime)
+        scores[split] = {
+            "loss": score.loss,
+            "perplexity": score.perplexity,
+            "bits_per_byte": score.bits_per_byte(context.store.byte_counts[split]),
+            "tokens": score.tokens,
+        }
+    if not scores and context.corpus.count("train") == 0:
+        raise HornbookError("the corpus has no documents; give it text.")
+    return scores

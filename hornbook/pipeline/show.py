@@ -1,0 +1,48 @@
+"""`hornbook sample --show`: what the models of a run will see."""
+
+from hornbook.console import console
+from hornbook.corpus.tables import read_instructions, read_labelled
+from hornbook.finetuning.classification import classification_dataset, split_labelled
+from hornbook.finetuning.instruction import instruction_dataset
+from hornbook.model.presets import resolve
+from hornbook.pipeline.context import Context
+from hornbook.pipeline.finetune import instructions_path, labelled_path
+from hornbook.pipeline.pretrain import windows_of
+from hornbook.sampling.show import show_windows
+
+EXAMPLES = 200
+"""Fine-tuning examples encoded to show some of them."""
+
+
+def show_samples(context: Context, count: int) -> None:
+    """Print windows of pre-training, and examples of each fine-tuning that the recipe has."""
+    recipe, tokenizer = context.recipe, context.tokenizer
+    config = resolve(recipe.model, tokenizer.vocab_size)
+    windows = windows_of(context, config, "train")
+    console.rule("pre-training")
+    console.print(show_windows(tokenizer, windows, range(min(count, len(windows)))))
+    if recipe.classifies:
+        console.rule("classification")
+        _show_labelled(context, config.context_length, count)
+    if recipe.instructs:
+        console.rule("instructions")
+        examples = read_instructions(instructions_path(context))[:EXAMPLES]
+        settings = recipe.instruction
+        length = settings.max_length or config.context_length
+        dataset, _ = instruction_dataset(
+            examples, tokenizer, settings.template, length, settings.mask_prompt
+        )
+        console.print(show_windows(tokenizer, dataset, range(min(count, len(dataset)))))
+
+
+def _show_labelled(context: Context, context_length: int, count: int) -> None:
+    settings = context.recipe.classification
+    examples = read_labelled(labelled_path(context), settings.text_column, settings.label_column)
+    splits = split_labelled(examples, settings, context.recipe.runtime.seed)
+    chosen = splits.train[:EXAMPLES]
+    texts, targets = [example.text for example in chosen], splits.targets(chosen)
+    length = settings.max_length or context_length
+    dataset, _ = classification_dataset(texts, targets, context.tokenizer, length)
+    names = splits.classes.__getitem__
+    shown = range(min(count, len(dataset)))
+    console.print(show_windows(context.tokenizer, dataset, shown, target_text=names))

@@ -1,0 +1,238 @@
+"""What a run has come to, as a page: the results of its stages laid out for the report."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from hornbook.corpus.split import SPLITS
+from hornbook.model.config import ModelConfig
+from hornbook.pipeline.context import Context
+from hornbook.pipeline.finetune import Finetuned
+from hornbook.pipeline.fit import METRICS
+from hornbook.pipeline.pretrain import Pretrained
+from hornbook.pipeline.questions import Asked
+from hornbook.report.page import Answered, Report, Sample, Section, Table, write_report
+from hornbook.report.plots import Curve, confusion_matrix, grouped_bars, loss_curves
+from hornbook.tokenizing.statistics import describe
+from hornbook.training.metrics import read_metrics
+
+TOKENS_SHOWN = 120
+DOCUMENTS_DESCRIBED = 1_000
+EXCERPT = 600
+"""Characters of a document shown."""
+
+
+@dataclass
+class Outcome:
+    """What the stages of a run have returned so far."""
+
+    pretrained: Pretrained
+    classifiers: list[Finetuned] = field(default_factory=list)
+    followers: list[Finetuned] = field(default_factory=list)
+    answered: list[Asked] = field(default_factory=list)
+
+
+def report_on(context: Context, outcome: Outcome) -> Path:
+    """Write the run's report.html and return its path."""
+    sections = [
+        _corpus_section(context),
+        _tokens_section(context),
+        _pretraining_section(outcome.pretrained),
+    ]
+    if outcome.classifiers:
+        sections.append(_classification_section(outcome.classifiers))
+    if outcome.followers:
+        sections.append(_instruction_section(outcome.followers, outcome.answered))
+    sections.append(_settings_section(outcome.pretrained.base.model.config))
+    report = Report(
+        title=context.workspace.directory.name,
+        subtitle=f"A Hornbook run, from raw text to a model. {context.runtime.reason}.",
+        figures=_headline(outcome),
+        sections=sections,
+    )
+    return write_report(context.workspace.directory / "report.html", report)
+
+
+def _headline(outcome: Outcome) -> list[tuple[str, str]]:
+    results = outcome.pretrained.results
+    figures = [(f"{results['parameters'] / 1e6:.2f} M", "parameters")]
+    held_out = results.get("test") or results.get("validation")
+    if held_out is not None:
+        figures.append((f"{held_out['loss']:.3f}", "held-out loss, nats a token"))
+        figures.append((f"{held_out['bits_per_byte']:.3f}", "bits a byte, held out"))
+    for found in outcome.classifiers:
+        figures.append((f"{found.results['accuracy']['share']:.1%}", f"right, {found.name}"))
+    for found in outcome.followers:
+        figures.append(
+            (f"{found.results['answers']['total']['share']:.1%}", f"right, {found.name}")
+        )
+    return figures
+
+
+def _corpus_section(context: Context) -> Section:
+    corpus = context.corpus
+    rows = [
+        [
+            split,
+            f"{corpus.count(split):,}",
+            f"{corpus.characters(split):,}",
+            f"{context.store.token_counts[split]:,}",
+        ]
+        for split in SPLITS
+    ]
+    texts = islice(corpus.texts("train"), 3)
+    return Section(
+        "Corpus",
+        lead=f"Source: {context.recipe.corpus.source}.",
+        tables=[Table(["split", "documents", "characters", "tokens"], rows)],
+        samples=[
+            Sample(f"training document {number}", _excerpt(text))
+            for number, text in enumerate(texts, start=1)
+        ],
+    )
+
+
+def _excerpt(text: str) -> str:
+    return text if len(text) <= EXCERPT else f"{text[:EXCERPT]} …"
+
+
+def _tokens_section(context: Context) -> Section:
+    tokenizer = context.tokenizer
+    texts = list(islice(context.corpus.texts("train"), DOCUMENTS_DESCRIBED))
+    facts = describe(tokenizer, texts)
+    ids = context.store.split("train")[:TOKENS_SHOWN]
+    return Section(
+        "Tokens",
+        lead="The first tokens of the training set, as the model reads them.",
+        tables=[_facts_table(facts)],
+        tokens=[tokenizer.token_text(int(token)) for token in ids],
+    )
+
+
+def _facts_table(facts: Mapping[str, Any]) -> Table:
+    rows = [
+        [name.replace("_", " "), f"{value:,.3f}" if isinstance(value, float) else f"{value:,}"]
+        for name, value in facts.items()
+        if isinstance(value, int | float)
+    ]
+    return Table(["", ""], rows)
+
+
+def _pretraining_section(pretrained: Pretrained) -> Section:
+    results = pretrained.results
+    rows = [
+        [
+            split,
+            *(f"{results[split][name]:.3f}" for name in ("loss", "perplexity", "bits_per_byte")),
+        ]
+        for split in ("validation", "test")
+        if split in results
+    ]
+    while_training = [
+        Sample(f"step {record['step']:,}", record["text"])
+        for record in read_metrics(pretrained.folder / METRICS, "sample")
+    ]
+    at_the_end = [Sample(f"after training: {p} …", p + text) for p, text in results["samples"]]
+    return Section(
+        "Pre-training",
+        lead=f"{results['parameters']:,} parameters, {results['steps']:,} steps, "
+        f"{results['tokens']:,} tokens in {results['training_seconds']:.0f} s "
+        f"({results['tokens_per_second']:,} tokens/s; {results['runtime']}).",
+        tables=[Table(["split", "loss", "perplexity", "bits a byte"], rows)] if rows else [],
+        plots=[_curves(pretrained.folder, "Pre-training")],
+        samples=[*while_training, *at_the_end],
+    )
+
+
+def _curves(folder: Path, title: str) -> str:
+    curves = {"train": _curve(folder, "train"), "validation": _curve(folder, "evaluation")}
+    return loss_curves({name: curve for name, curve in curves.items() if curve.steps}, title)
+
+
+def _curve(folder: Path, kind: str) -> Curve:
+    records = [r for r in read_metrics(folder / METRICS, kind) if r["loss"] is not None]
+    steps, losses = [r["step"] for r in records], [r["loss"] for r in records]
+    return Curve(steps, losses, marked=kind == "evaluation")
+
+
+def _classification_section(found: Sequence[Finetuned]) -> Section:
+    first = found[0].results
+    rows = [
+        [
+            one.name,
+            f"{one.results['accuracy']['share']:.1%}",
+            f"{one.results['macro_f1']:.3f}",
+            f"{one.results['trained_parameters']:,}",
+            f"{one.results['training_seconds']:.0f} s",
+        ]
+        for one in found
+    ]
+    rows += [
+        [name, f"{baseline['share']:.1%}", f"{baseline['macro_f1']:.3f}", "", ""]
+        for name, baseline in first["baselines"].items()
+    ]
+    by_class = [
+        [c["label"], *(f"{c[name]:.3f}" for name in ("precision", "recall", "f1")), c["support"]]
+        for c in first["classes"]
+    ]
+    return Section(
+        "Classification",
+        lead=f"{first['examples']['train']:,} labelled texts to learn from, "
+        f"{first['examples']['test']:,} held out. The matrix and the classes are {found[0].name}'s.",
+        tables=[
+            Table(["classifier", "right", "macro F1", "trained parameters", "training"], rows),
+            Table(["class", "precision", "recall", "F1", "texts"], by_class),
+        ],
+        plots=[
+            confusion_matrix(first["confusion"], first["labels"]),
+            *(_curves(one.folder, one.name) for one in found),
+        ],
+        samples=[
+            Sample(f"most wrong: {w['expected']}, taken for {w['given']}", _excerpt(w["text"]))
+            for w in first["wrong"][:3]
+        ],
+    )
+
+
+def _instruction_section(found: Sequence[Finetuned], answered: Sequence[Asked]) -> Section:
+    categories = found[0].results["answers"]["categories"]
+    rows = [
+        [name or "all", *(_share(one.results["answers"]["categories"][name]) for one in found)]
+        for name in categories
+    ]
+    rows.append(["together", *(_share(one.results["answers"]["total"]) for one in found)])
+    bars = {
+        one.name: {
+            name: score["share"] for name, score in one.results["answers"]["categories"].items()
+        }
+        for one in found
+    }
+    return Section(
+        "Following instructions",
+        lead=f"{found[0].results['examples']['train']:,} examples to learn from; right answers to "
+        "held-out questions, by exact match (with the 95 % interval).",
+        tables=[Table(["category", *(one.name for one in found)], rows)],
+        plots=[
+            grouped_bars(bars, "right answers"),
+            *(_curves(one.folder, one.name) for one in found),
+        ],
+        answers=[
+            Answered(a.question.instruction, a.question.input, a.question.output, a.given, a.right)
+            for a in answered
+        ],
+    )
+
+
+def _share(score: Mapping[str, Any]) -> str:
+    return f"{score['share']:.1%} ({score['low']:.1%} to {score['high']:.1%})"
+
+
+def _settings_section(config: ModelConfig) -> Section:
+    rows = [[name, str(value)] for name, value in config.model_dump().items() if value is not None]
+    return Section(
+        "Model",
+        lead="Every setting of the run stands in recipe.toml beside this page.",
+        tables=[Table(["setting", "value"], rows)],
+    )

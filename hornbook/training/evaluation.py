@@ -1,0 +1,72 @@
+"""How well a model predicts data held out."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+
+from hornbook.errors import HornbookError
+from hornbook.model.transformer import Transformer
+from hornbook.runtime import Runtime
+from hornbook.sampling.batch import Batch
+from hornbook.training.objective import check_ids, loss_sum
+
+
+@dataclass(frozen=True)
+class Score:
+    """Mean loss over every trained position, and what follows from it."""
+
+    loss: float
+    """Mean negative log-likelihood of a position, in nats."""
+    tokens: int
+    """Positions that the mean is over."""
+
+    @property
+    def perplexity(self) -> float:
+        """exp(loss): as good as choosing among so many equally likely tokens."""
+        return math.exp(self.loss) if self.loss < 700 else math.inf
+
+    @property
+    def nats(self) -> float:
+        """Negative log-likelihood of all positions together."""
+        return self.loss * self.tokens
+
+    def bits_per_byte(self, byte_count: int) -> float:
+        """Bits needed for each of the text's UTF-8 bytes: comparable between tokenizers.
+
+        Args:
+            byte_count: bytes of the text that the scored tokens spell.
+        """
+        return self.nats / math.log(2) / byte_count
+
+
+@torch.no_grad()
+def evaluate(model: Transformer, batches: Iterable[Batch], runtime: Runtime) -> Score:
+    """Score `model` without dropout on batches such as `Loader.epoch()` gives.
+
+    The model is left in the mode, training or not, in which it came. Sums over batches are float64.
+
+    Raises:
+        HornbookError: no position is trained in any batch.
+    """
+    was_training = model.training
+    model.eval()
+    try:
+        sums, count = [], 0
+        for batch in batches:
+            check_ids(model, batch)
+            with runtime.autocast():
+                loss, trained = loss_sum(model, batch)
+            sums.append(loss)
+            count += int(trained)
+    finally:
+        model.train(was_training)
+    if not count:
+        raise HornbookError(
+            "there is nothing to evaluate: the data held out have no trained position; "
+            "give more text or a larger share to validation."
+        )
+    # Moved once at the end, so that a GPU is not waited for at every batch.
+    total = torch.stack(sums).cpu().double().sum().item()
+    return Score(loss=total / count, tokens=count)

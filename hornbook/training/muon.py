@@ -1,0 +1,103 @@
+"""Muon: gradient descent with momentum, whose steps turn every direction of a matrix alike.
+
+Keller Jordan et al., "Muon: An optimizer for hidden layers in neural networks" (2024), with the
+scale of Liu et al., "Muon is Scalable for LLM Training" (arXiv:2502.16982), section 2.2.
+`torch.optim.Muon` does the same one matrix at a time; here, all matrices of one shape go through
+each product together, which takes half the time on a CPU with the small matrices of a small model.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from hornbook.errors import HornbookError
+
+COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+"""Chosen by Jordan for the steepest slope at zero: small singular values grow the fastest."""
+ITERATIONS = 5
+RMS_OF_ADAMW = 0.2
+"""Typical root mean square of AdamW's update before the learning rate (Liu et al., section 2.2)."""
+
+
+def orthogonalize(matrices: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Set the singular values of each matrix to about 1 (0.7 to 1.2) and keep its directions.
+
+    Five Newton-Schulz iterations of the odd polynomial a X + b (X Xᵀ) X + c (X Xᵀ)² X, whose
+    products run in `dtype`. A tall matrix is multiplied from the other side, where XᵀX is smaller.
+
+    Args:
+        matrices: (n, rows, columns).
+
+    Returns:
+        float32, (n, rows, columns).
+    """
+    a, b, c = COEFFICIENTS
+    norm = torch.linalg.matrix_norm(matrices, keepdim=True).clamp_(min=1e-7)  # (n, 1, 1)
+    x = (matrices / norm).to(dtype)  # largest singular value at most 1
+    tall = x.shape[1] > x.shape[2]
+    for _ in range(ITERATIONS):
+        gram = x.mT @ x if tall else x @ x.mT  # (n, small, small), small = min(rows, columns)
+        change = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)  # b G + c G²
+        x = torch.baddbmm(x, x, change, beta=a) if tall else torch.baddbmm(x, change, x, beta=a)
+    return x.float()
+
+
+class Muon:
+    """Muon over named matrices; matrices of one shape are kept and turned together."""
+
+    def __init__(
+        self,
+        parameters: Mapping[str, nn.Parameter],
+        lr: float,
+        momentum: float = 0.95,
+        weight_decay: float = 0.1,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        """`dtype` is the precision of the products that orthogonalize; bfloat16 is enough."""
+        self.lr, self.momentum, self.weight_decay, self.dtype = lr, momentum, weight_decay, dtype
+        self._groups: list[tuple[list[str], list[Tensor], Tensor]] = []
+        by_shape: dict[torch.Size, list[str]] = {}
+        for name, parameter in parameters.items():
+            if parameter.ndim != 2:
+                raise ValueError(f"Muon turns matrices; {name} has shape {tuple(parameter.shape)}")
+            by_shape.setdefault(parameter.shape, []).append(name)
+        for shape, names in by_shape.items():
+            matrices: list[Tensor] = [parameters[name] for name in names]
+            momenta = matrices[0].new_zeros(len(names), *shape, requires_grad=False)
+            self._groups.append((names, matrices, momenta.float()))
+
+    @torch.no_grad()
+    def step(self, lr: float) -> None:
+        """Take one step along the gradients that stand in the parameters' `grad`."""
+        for _, matrices, momenta in self._groups:
+            gradients = torch.stack([_gradient(matrix) for matrix in matrices])  # (n, rows, cols)
+            momenta.lerp_(gradients, 1 - self.momentum)
+            looking_ahead = gradients.lerp_(momenta, self.momentum)  # Nesterov's
+            updates = orthogonalize(looking_ahead, self.dtype)
+            scale = RMS_OF_ADAMW * max(updates.shape[1:]) ** 0.5
+            torch._foreach_mul_(matrices, 1 - lr * self.weight_decay)
+            torch._foreach_add_(matrices, list(updates.unbind()), alpha=-lr * scale)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The momentum of each matrix, by the matrix's name; (rows, columns)."""
+        return {
+            name: momentum
+            for names, _, momenta in self._groups
+            for name, momentum in zip(names, momenta.unbind(), strict=True)
+        }
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Take back what `state_dict` gave.
+
+        Raises:
+            HornbookError: the names or shapes are another model's.
+        """
+        for name, momentum in self.state_dict().items():
+            if name not in state or state[name].shape != momentum.shape:
+                raise HornbookError(f"optimizer state: none that fits the matrix {name}.")
+            momentum.copy_(state[name])
+
+
+def _gradient(matrix: Tensor) -> Tensor:
+    return torch.zeros_like(matrix) if matrix.grad is None else matrix.grad

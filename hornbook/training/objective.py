@@ -1,0 +1,126 @@
+"""The loss of a batch: what every objective has in common."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hornbook.errors import HornbookError
+from hornbook.model.transformer import Transformer
+from hornbook.sampling.batch import IGNORE, Batch
+
+CPU_LOGITS_AT_ONCE = 2**20
+"""4 MiB of float32, which stay in the cache: quicker than a whole batch's logits in memory."""
+GPU_LOGITS_AT_ONCE = 2**27
+"""512 MiB of float32."""
+LEAST_ROWS = 256
+"""Fewer rows than this make matrix products too thin to be fast."""
+
+
+def loss_sum(model: Transformer, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Negative log-likelihood summed over the trained positions, and the number of them.
+
+    Dividing is left to the caller, who alone knows how many positions are trained in the other
+    micro-batches (and on the other devices): a mean of means would give a micro-batch of 10 trained
+    tokens the weight of one of 1,000.
+
+    The output head is applied to trained positions only. The batch may lie on the CPU while the
+    model lies on a GPU: the trained positions are then found without waiting for the GPU.
+
+    Returns:
+        loss: float32, (), differentiable; zero when nothing is trained.
+        count: int64, (), on the batch's device.
+    """
+    device = next(model.parameters()).device
+    targets = batch.targets.flatten()  # (batch * tokens,)
+    trained = (targets != IGNORE).nonzero().squeeze(1)  # (trained,)
+    count = torch.tensor(trained.numel(), device=targets.device)
+
+    hidden = model.hidden(batch.inputs.to(device, non_blocking=True))  # (batch, tokens, embed_dim)
+    rows = hidden.flatten(0, 1)  # (batch * tokens, embed_dim)
+    if trained.numel() < targets.numel():
+        rows = rows[trained.to(device, non_blocking=True)]  # (trained, embed_dim)
+        targets = targets[trained]
+    return _nll(rows, model.head, targets.to(device, non_blocking=True)), count
+
+
+def _nll(rows: Tensor, head: nn.Linear, targets: Tensor) -> Tensor:
+    """Sum of -log p(target), float32, (); many logits are made and used a chunk at a time."""
+    at_once = CPU_LOGITS_AT_ONCE if rows.device.type == "cpu" else GPU_LOGITS_AT_ONCE
+    if rows.shape[0] * head.out_features <= at_once:
+        return _nll_of_chunk(rows, head, targets)
+    chunk = max(at_once // head.out_features, LEAST_ROWS)
+    trained = [weight for weight in head.parameters() if weight.requires_grad]
+    loss: Tensor = _NllInChunks.apply(head, targets, chunk, rows, *trained)  # type: ignore[no-untyped-call]
+    return loss
+
+
+def _nll_of_chunk(rows: Tensor, head: nn.Linear, targets: Tensor) -> Tensor:
+    logits = head(rows).float()  # (rows, vocab); softmax in bfloat16 would lose the loss's digits
+    return F.cross_entropy(logits, targets, reduction="sum")
+
+
+class _NllInChunks(torch.autograd.Function):
+    """The same loss without ever holding all logits.
+
+    Each chunk's gradient is taken on the way forward, while its logits are there, so that none are
+    kept and none made twice; the way back only multiplies by the loss's own gradient.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, head: nn.Linear, targets: Tensor, chunk: int, rows: Tensor, *trained: Tensor
+    ) -> Tensor:
+        """Of `rows` (rows, embed_dim) and the head's weights `trained`."""
+        loss = torch.zeros((), dtype=torch.float32, device=rows.device)
+        ends = zip(torch.split(rows, chunk), torch.split(targets, chunk), strict=True)
+        if not any(ctx.needs_input_grad):
+            return sum((_nll_of_chunk(some, head, wanted) for some, wanted in ends), loss)
+        row_gradients = []
+        gradients = [torch.zeros_like(weight) for weight in trained]
+        for some, wanted in ends:
+            leaf = some.detach().requires_grad_()
+            with torch.enable_grad():
+                chunk_loss = _nll_of_chunk(leaf, head, wanted)
+            row_gradient, *more = torch.autograd.grad(chunk_loss, [leaf, *trained])
+            row_gradients.append(row_gradient)
+            for gradient, part in zip(gradients, more, strict=True):
+                gradient += part
+            loss += chunk_loss.detach()
+        ctx.save_for_backward(torch.cat(row_gradients), *gradients)
+        return loss
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> Any:
+        """Nothing for `head`, `targets` and `chunk`."""
+        return None, None, None, *(gradient * upstream[0] for gradient in ctx.saved_tensors)
+
+
+def check_ids(model: Transformer, batch: Batch) -> None:
+    """Refuse token ids and targets that the model has no row for.
+
+    Only a batch that lies on the CPU is looked at: on a GPU, looking would mean waiting for it.
+
+    Raises:
+        HornbookError: naming the batch, the sample in it and the id.
+    """
+    if batch.inputs.device.type != "cpu":
+        return
+    _check_range("token id", batch.inputs, model.config.vocab_size, batch.position)
+    _check_range("target", batch.targets, model.head.out_features, batch.position)
+
+
+def _check_range(what: str, ids: Tensor, limit: int, position: int) -> None:
+    least, most = ids.aminmax()
+    if least >= 0 and most < limit:
+        return
+    wrong = (ids >= limit) | (ids < 0)  # (batch, tokens)
+    if what == "target":
+        wrong &= ids != IGNORE
+    if wrong.any():
+        row = int(wrong.any(dim=1).nonzero()[0])
+        raise HornbookError(
+            f"batch {position}, sample {row + 1} of it: {what} {int(ids[wrong][0])} is not among "
+            f"the model's {limit:,}; were the data made with another tokenizer?"
+        )

@@ -1,0 +1,66 @@
+"""The few numbers that a training run is made of."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from hornbook.config import Settings
+
+
+class TrainingSettings(Settings):
+    """How long, how fast and with what a model is trained."""
+
+    steps: int | None = Field(default=None, gt=0)
+    """Length of the run in optimizer steps. Give one of steps, epochs and tokens; none is 1 epoch."""
+    epochs: float | None = Field(default=None, gt=0)
+    """Length of the run in passes over the training data."""
+    tokens: int | None = Field(default=None, gt=0)
+    """Length of the run in input tokens, padding included."""
+    batch_size: int = Field(default=16, gt=0)
+    """Sequences per optimizer step."""
+    micro_batch_size: int | None = Field(default=None, gt=0)
+    """Sequences computed at once: lower it when memory runs out, results stay the same; the whole
+    batch when not given."""
+
+    optimizer: Literal["muon", "adamw"] = "muon"
+    """"muon" turns the blocks' weight matrices by Muon and the rest by AdamW; "adamw" does all."""
+    lr: float = Field(default=3e-3, gt=0)
+    """Peak learning rate of AdamW."""
+    muon_lr: float | None = Field(default=None, gt=0)
+    """Peak learning rate of Muon, in AdamW's scale (its steps are as large as AdamW's at the same
+    rate); `lr` when not given."""
+    betas: tuple[float, float] = (0.9, 0.95)
+    """AdamW's decay of the gradient's mean and mean square, per step."""
+    muon_momentum: float = Field(default=0.95, ge=0, lt=1)
+    """Muon's decay of the gradient's mean, per step."""
+    weight_decay: float = Field(default=0.1, ge=0)
+    """Share of a weight matrix taken off per step, times the learning rate; vectors keep theirs."""
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    """Course of the learning rate from its peak, after warm-up, to the end."""
+    warmup_share: float = Field(default=0.05, ge=0, lt=1)
+    """Share of the run in which the learning rate rises from zero."""
+    final_lr_share: float = Field(default=0.1, ge=0, le=1)
+    """Learning rate at the last step, as a share of the peak."""
+    clip: float = Field(default=1.0, ge=0)
+    """Longest gradient, over all parameters together; longer ones are shortened. 0: no limit."""
+
+    eval_every: int | None = Field(default=None, ge=0)
+    """Steps between evaluations; a tenth of the run when not given, 0 for the end only."""
+    eval_sequences: int | None = Field(default=256, gt=0)
+    """Sequences of the validation set looked at while pre-training, the first ones; all when not
+    given. At the end the whole set is scored."""
+    sample_every: int | None = Field(default=None, ge=0)
+    """Steps between samples of text; a fifth of the run when not given, 0 for the end only."""
+    save_every: int | None = Field(default=None, ge=0)
+    """Steps between checkpoints; a fifth of the run when not given, 0 for the end only."""
+    keep: int = Field(default=2, gt=0)
+    """Newest checkpoints kept, beside the best."""
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Self:
+        given = [name for name in ("steps", "epochs", "tokens") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given)} are both given; a run has one length")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"betas {self.betas} must be at least 0 and below 1")
+        return self
