@@ -33,7 +33,7 @@ def orthogonalize(matrices: Tensor, dtype: torch.dtype = torch.float32) -> Tenso
         float32, (n, rows, columns).
     """
     a, b, c = COEFFICIENTS
-    norm = torch.linalg.matrix_norm(matrices, keepdim=True).clamp_(min=1e-7)  # (n, 1, 1)
+    norm: Tensor = torch.linalg.matrix_norm(matrices, keepdim=True).clamp_(min=1e-7)  # (n, 1, 1)
     x = (matrices / norm).to(dtype)  # largest singular value at most 1
     tall = x.shape[1] > x.shape[2]
     for _ in range(ITERATIONS):

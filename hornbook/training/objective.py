@@ -1,5 +1,6 @@
 """The loss of a batch: what every objective has in common."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -51,6 +52,9 @@ def _nll(rows: Tensor, head: nn.Linear, targets: Tensor) -> Tensor:
     if rows.shape[0] * head.out_features <= at_once:
         return _nll_of_chunk(rows, head, targets)
     chunk = max(at_once // head.out_features, LEAST_ROWS)
+    if not torch.is_grad_enabled():
+        losses = [_nll_of_chunk(r, head, t) for r, t in _chunks(rows, targets, chunk)]
+        return torch.stack(losses).sum()
     trained = [weight for weight in head.parameters() if weight.requires_grad]
     loss: Tensor = _NllInChunks.apply(head, targets, chunk, rows, *trained)  # type: ignore[no-untyped-call]
     return loss
@@ -59,6 +63,10 @@ def _nll(rows: Tensor, head: nn.Linear, targets: Tensor) -> Tensor:
 def _nll_of_chunk(rows: Tensor, head: nn.Linear, targets: Tensor) -> Tensor:
     logits = head(rows).float()  # (rows, vocab); softmax in bfloat16 would lose the loss's digits
     return F.cross_entropy(logits, targets, reduction="sum")
+
+
+def _chunks(rows: Tensor, targets: Tensor, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    return zip(torch.split(rows, size), torch.split(targets, size), strict=True)
 
 
 class _NllInChunks(torch.autograd.Function):
@@ -74,12 +82,9 @@ class _NllInChunks(torch.autograd.Function):
     ) -> Tensor:
         """Of `rows` (rows, embed_dim) and the head's weights `trained`."""
         loss = torch.zeros((), dtype=torch.float32, device=rows.device)
-        ends = zip(torch.split(rows, chunk), torch.split(targets, chunk), strict=True)
-        if not any(ctx.needs_input_grad):
-            return sum((_nll_of_chunk(some, head, wanted) for some, wanted in ends), loss)
         row_gradients = []
         gradients = [torch.zeros_like(weight) for weight in trained]
-        for some, wanted in ends:
+        for some, wanted in _chunks(rows, targets, chunk):
             leaf = some.detach().requires_grad_()
             with torch.enable_grad():
                 chunk_loss = _nll_of_chunk(leaf, head, wanted)

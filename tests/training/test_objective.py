@@ -43,6 +43,29 @@ def test_loss_and_gradient_are_those_of_float64(
         torch.testing.assert_close(ours.grad.double(), theirs.grad, rtol=1e-4, atol=1e-5)
 
 
+def test_chunks_without_gradients_give_the_same_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, batch = tiny_model(), random_batch()
+    whole, _ = loss_sum(model, batch)
+    monkeypatch.setattr(objective, "CPU_LOGITS_AT_ONCE", VOCAB)
+    monkeypatch.setattr(objective, "LEAST_ROWS", 5)
+    with torch.no_grad():
+        chunked, _ = loss_sum(model, batch)
+    torch.testing.assert_close(chunked, whole.detach())
+
+
+def test_a_frozen_head_passes_the_gradient_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(objective, "CPU_LOGITS_AT_ONCE", VOCAB)
+    monkeypatch.setattr(objective, "LEAST_ROWS", 5)
+    model, exact, batch = tiny_model(), tiny_model(), random_batch()
+    for one in (model, exact):
+        one.head.requires_grad_(False)  # the tied embedding with it
+    loss_sum(model, batch)[0].backward()
+    reference(exact, batch).backward()
+    assert model.head.weight.grad is None
+    ours, theirs = model.norm.weight.grad, exact.norm.weight.grad
+    torch.testing.assert_close(ours.double(), theirs, rtol=1e-4, atol=1e-5)
+
+
 def test_log_likelihood_is_float32_under_bfloat16_products() -> None:
     model = tiny_model()
     with torch.autocast("cpu", dtype=torch.bfloat16):
