@@ -60,8 +60,13 @@ def hash_file(path: Path) -> str:
 def new_directory(path: Path) -> Iterator[Path]:
     """A temporary sibling of `path` that takes its name when the block ends without an error.
 
-    What stood at `path` before is replaced only then; after an error it stands untouched.
+    An artifact that stood at `path` before is replaced only then; after an error it stands
+    untouched.
+
+    Raises:
+        HornbookError: something else stands there, such as a file or a directory of the user's.
     """
+    _refuse_foreign(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
     try:
@@ -74,6 +79,16 @@ def new_directory(path: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(work, ignore_errors=True)
         raise
+
+
+def _refuse_foreign(path: Path) -> None:
+    if path.is_file():
+        raise HornbookError(f"{path} is a file; give the path of a new directory.")
+    if path.is_dir() and any(path.iterdir()) and not (path / MANIFEST).exists():
+        raise HornbookError(
+            f"{path} holds something that Hornbook did not make, and is not overwritten; give the "
+            "path of a new directory."
+        )
 
 
 def _replace(work: Path, path: Path) -> None:
@@ -140,14 +155,14 @@ def read_manifest(directory: Path, kind: str, verify: bool = True) -> Manifest:
     """
     path = directory / MANIFEST
     try:
-        manifest = Manifest(**json.loads(path.read_text(encoding="utf-8")))
+        manifest = _parse(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise HornbookError(
             f"{directory} is not a Hornbook {kind}: it has no {MANIFEST}."
         ) from None
     except NotADirectoryError:
         raise HornbookError(f"{directory} is a file; a Hornbook {kind} is a directory.") from None
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         raise HornbookError(f"{path} is damaged: it is not a Hornbook manifest.") from None
     if manifest.kind != kind:
         raise HornbookError(f"{directory} is a Hornbook {manifest.kind}, not a {kind}.")
@@ -155,6 +170,17 @@ def read_manifest(directory: Path, kind: str, verify: bool = True) -> Manifest:
         raise HornbookError(f"{directory} was written by a newer Hornbook; upgrade to read it.")
     if verify:
         _verify(directory, manifest)
+    return manifest
+
+
+def _parse(text: str) -> Manifest:
+    """A manifest from its JSON; ValueError or TypeError if it is none."""
+    manifest = Manifest(**json.loads(text))
+    if not isinstance(manifest.format_version, int) or not isinstance(manifest.kind, str):
+        raise TypeError
+    for mapping in (manifest.settings, manifest.inputs, manifest.files, manifest.facts):
+        if not isinstance(mapping, dict):
+            raise TypeError
     return manifest
 
 

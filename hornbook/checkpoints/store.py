@@ -143,9 +143,7 @@ def load_model(directory: Path, device: torch.device | str = "cpu") -> LoadedMod
     config = validate(ModelConfig, described["model"], source)
     tensors = _read_tensors(directory, WEIGHTS, manifest)
     facts = described.get("facts", {})
-    with torch.random.fork_rng(
-        devices=[]
-    ):  # the fresh weights that are about to be overwritten are random
+    with torch.random.fork_rng(devices=[]):  # a new model draws weights, here to be overwritten
         model = Transformer(config)
     if "labels" in facts:
         bias = "head.bias" in tensors
@@ -160,6 +158,7 @@ def load_weights(directory: Path, model: nn.Module) -> None:
     Raises:
         HornbookError: not a checkpoint, a damaged file, or weights that do not fit.
     """
+    refuse_pickles(directory)
     manifest = read_manifest(directory, KIND)
     _fill(model, _read_tensors(directory, WEIGHTS, manifest), directory / WEIGHTS)
 

@@ -38,8 +38,8 @@ def sliding_window_perplexity(
     Raises:
         HornbookError: fewer than 2 tokens, or a stride or length that cannot be.
     """
-    length = context_length or model.config.context_length
-    stride = stride or max(length // 2, 1)
+    length = model.config.context_length if context_length is None else context_length
+    stride = max(length // 2, 1) if stride is None else stride
     if len(tokens) < 2:
         raise HornbookError(f"perplexity needs a text of 2 tokens or more, not {len(tokens)}.")
     if not 0 < length <= model.config.context_length:

@@ -73,6 +73,12 @@ def test_log_likelihood_is_float32_under_bfloat16_products() -> None:
     assert loss.dtype == torch.float32
 
 
+def test_log_likelihood_is_float32_in_a_bfloat16_model() -> None:
+    model = tiny_model().bfloat16()
+    loss, _ = loss_sum(model, random_batch())
+    assert loss.dtype == torch.float32
+
+
 def test_head_sees_trained_positions_only() -> None:
     seen: list[torch.Size] = []
     model = tiny_model()
