@@ -30,10 +30,12 @@ if TYPE_CHECKING:
     from hornbook.model.config import ModelConfig as ModelConfig
     from hornbook.model.transformer import Transformer as Transformer
     from hornbook.pipeline.bundle import Bundle as Bundle
+    from hornbook.pipeline.bundle import default_runtime as default_runtime
     from hornbook.pipeline.bundle import load_bundle as load_bundle
     from hornbook.pipeline.recipe import Recipe as Recipe
     from hornbook.pipeline.recipe import load_recipe as load_recipe
     from hornbook.run import run as run
+    from hornbook.tokenizing.templates import Message as Message
     from hornbook.tokenizing.tokenizer import Tokenizer as Tokenizer
 
 __version__ = "0.1.0"
@@ -43,10 +45,12 @@ _PUBLIC = {
     "Bundle": "hornbook.pipeline.bundle",
     "GenerationSettings": "hornbook.inference.generate",
     "HornbookError": "hornbook.errors",
+    "Message": "hornbook.tokenizing.templates",
     "ModelConfig": "hornbook.model.config",
     "Recipe": "hornbook.pipeline.recipe",
     "Tokenizer": "hornbook.tokenizing.tokenizer",
     "Transformer": "hornbook.model.transformer",
+    "default_runtime": "hornbook.pipeline.bundle",
     "generate": "hornbook.inference.generate",
     "load_bundle": "hornbook.pipeline.bundle",
     "load_recipe": "hornbook.pipeline.recipe",

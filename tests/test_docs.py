@@ -12,10 +12,12 @@ import shlex
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -69,14 +71,25 @@ def run_page(page: Path) -> Iterator[tuple[Block, str, Block | None]]:
         yield block, "".join(f"{line}\n" for line in lines), said
 
 
+@contextlib.contextmanager
+def as_it_was() -> Iterator[None]:
+    """Put back torch's random state and way of printing, which are the whole process's."""
+    with torch.random.fork_rng(devices=[]):
+        try:
+            yield
+        finally:
+            torch.set_printoptions(profile="default")  # type: ignore[no-untyped-call]
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_code_prints_what_the_page_says(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for block, printed, said in run_page(page):
-        if said is not None:
-            assert printed == said.content, f"{page.name}, the block at line {block.line + 1}"
+    with as_it_was():
+        for block, printed, said in run_page(page):
+            if said is not None:
+                assert printed == said.content, f"{page.name}, the block at line {block.line + 1}"
 
 
 def test_every_stage_shows_running_code_and_its_output() -> None:
@@ -84,7 +97,7 @@ def test_every_stage_shows_running_code_and_its_output() -> None:
     assert [int(page.stem[0]) for page in stages] == list(range(9))
     for page in stages:
         text, blocks = page.read_text(encoding="utf-8"), blocks_of(page)
-        shown = [b for b, c in zip(blocks, blocks[1:], strict=False) if follows(text, b, c)]
+        shown = [b for b, c in pairwise(blocks) if follows(text, b, c)]
         assert any(block.language == "python" for block in shown), page.name
 
 
@@ -136,6 +149,16 @@ def test_commands_and_their_settings_exist(page: Path) -> None:
         overrides = [word for word in words if re.match(r"[a-z_.]+=", word)]
         kind = GenerationSettings if command.name in ("generate", "chat") else Recipe
         load_settings(kind, None, overrides)
+
+
+def test_recipes_shown_are_valid(tmp_path: Path) -> None:
+    from hornbook.pipeline.recipe import load_recipe
+
+    shown = [b for page in LINKED for b in blocks_of(page) if b.language == "toml"]
+    assert shown
+    for block in shown:
+        (tmp_path / "shown.toml").write_text(block.content, encoding="utf-8")
+        load_recipe(tmp_path / "shown.toml")
 
 
 def rewrite(page: Path) -> None:

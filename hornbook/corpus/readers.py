@@ -1,4 +1,4 @@
-"""Documents in: text and JSONL files, one at a time."""
+"""Documents in: text files, JSONL and tables, one document at a time."""
 
 import glob
 from collections.abc import Iterable, Iterator
@@ -10,11 +10,12 @@ from pydantic import Field, model_validator
 from hornbook.config import Settings
 from hornbook.corpus.document import Document
 from hornbook.corpus.files import json_lines, numbered_lines, require_text, string_field
+from hornbook.corpus.tables import read_column
 from hornbook.errors import HornbookError
 
 SAMPLE_WORLD = "sample-world"
 """The source that is made instead of read: see `hornbook.corpus.world`."""
-SUFFIXES = (".txt", ".md", ".jsonl")
+SUFFIXES = (".txt", ".md", ".jsonl", ".csv", ".tsv")
 """What a corpus file may be called."""
 SEPARATOR = "<|endoftext|>"
 """A line of just this, in a text file, stands between two documents."""
@@ -24,12 +25,13 @@ class CorpusSettings(Settings):
     """Which text to learn from."""
 
     source: str = SAMPLE_WORLD
-    """"sample-world", or a .txt, .md or .jsonl file, a folder of them, or a pattern like "a/*.txt"."""
+    """"sample-world", or a .txt, .md, .jsonl, .csv or .tsv file, a folder of them, or a pattern like
+    "a/*.txt"."""
     text_field: str = "text"
-    """Field of each JSONL line that holds the text."""
-    validation_share: float = Field(default=0.05, ge=0, lt=1)
+    """Field of each JSONL line, or column of a table, that holds the text."""
+    validation_share: float = Field(default=0.02, ge=0, lt=1)
     """Share of the corpus kept to measure on while training (0 to 1)."""
-    test_share: float = Field(default=0.05, ge=0, lt=1)
+    test_share: float = Field(default=0.01, ge=0, lt=1)
     """Share of the corpus kept to measure on once, at the end (0 to 1)."""
 
     @model_validator(mode="after")
@@ -43,7 +45,7 @@ def read_documents(source: str, text_field: str = "text") -> Iterator[Document]:
     """Documents of a file, a folder (with the folders in it) or a pattern, in order of path.
 
     A text file is one document, or several with a line of `<|endoftext|>` between them; a JSONL
-    file has one a line. Memory holds one document at a time. An id is the file's path inside
+    file has one a line, a table one a row. Memory holds one document at a time. An id is the file's path inside
     the folder and the number of the document or line, or the `id` field of a JSONL line.
 
     Raises:
@@ -102,8 +104,12 @@ def _require_suffix(path: Path) -> Path:
 
 
 def _read_file(path: Path, name: str, text_field: str) -> Iterator[Document]:
-    if path.suffix.lower() == ".jsonl":
+    suffix = path.suffix.lower()
+    if suffix == ".jsonl":
         yield from _read_jsonl(path, name, text_field)
+    elif suffix in (".csv", ".tsv"):
+        for line, text in read_column(path, text_field):
+            yield Document(text, f"{name}#{line}")
     else:
         yield from _read_plain(path, name)
 

@@ -24,7 +24,7 @@ from hornbook.runtime import Runtime
 from hornbook.sampling.batch import IGNORE
 from hornbook.sampling.dataset import Examples
 from hornbook.tokenizing.tokenizer import Tokenizer
-from hornbook.training.settings import TrainingSettings
+from hornbook.training.settings import FinetuningSettings
 
 TrainMode = Literal["head", "last-block", "full", "lora"]
 
@@ -50,7 +50,7 @@ class ClassificationSettings(Settings):
     and the head."""
     max_length: int | None = Field(default=None, gt=1)
     """Most tokens of a text, later ones being cut; the model's context length when not given."""
-    training: TrainingSettings = TrainingSettings(epochs=3.0, lr=1e-3)
+    training: FinetuningSettings = FinetuningSettings()
     """How it is trained."""
 
 

@@ -21,7 +21,7 @@ from hornbook.sampling.batch import IGNORE
 from hornbook.sampling.dataset import Examples, next_token_example
 from hornbook.tokenizing.templates import Template, encode_conversation, messages_of, stop_ids
 from hornbook.tokenizing.tokenizer import Tokenizer
-from hornbook.training.settings import TrainingSettings
+from hornbook.training.settings import FinetuningSettings
 
 
 class InstructionSettings(Settings):
@@ -46,7 +46,7 @@ class InstructionSettings(Settings):
     given."""
     questions: int | None = Field(default=1_000, gt=0)
     """Held-out questions asked when right answers are counted; all when not given."""
-    training: TrainingSettings = TrainingSettings(epochs=3.0, lr=1e-3)
+    training: FinetuningSettings = FinetuningSettings()
     """How it is trained."""
 
 

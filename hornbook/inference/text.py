@@ -1,6 +1,6 @@
 """From text to text: encode the prompt, generate, decode as the tokens come."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 from hornbook.errors import HornbookError
 from hornbook.inference.generate import GenerationSettings, generate
@@ -30,7 +30,7 @@ def stream_text(
     ids = tokenizer.encode(prompt) or _new_document(tokenizer)
     if stop_ids is None:
         stop_ids = () if tokenizer.eos_id is None else (tokenizer.eos_id,)
-    return decoded(tokenizer, generate(model, ids, settings, stop_ids, runtime))
+    return decoded(tokenizer, generate(model, ids, settings, stop_ids, runtime), after=ids)
 
 
 def complete(
@@ -53,9 +53,15 @@ def _new_document(tokenizer: Tokenizer) -> list[int]:
     raise HornbookError("the prompt is empty; this tokenizer needs at least one word to go on.")
 
 
-def decoded(tokenizer: Tokenizer, ids: Iterator[int]) -> Iterator[str]:
-    """The text of ids as they come, in pieces of whole characters."""
+def decoded(tokenizer: Tokenizer, ids: Iterator[int], after: Sequence[int] = ()) -> Iterator[str]:
+    """The text of ids as they come, in pieces of whole characters.
+
+    `after` are the ids that they go on from: whether a space stands between two words can hang on
+    both of them.
+    """
     decoder = StreamDecoder(tokenizer)
+    for token in after:
+        decoder.add(token)
     for token in ids:
         piece = decoder.add(token)
         if piece:

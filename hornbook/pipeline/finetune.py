@@ -41,7 +41,7 @@ from hornbook.finetuning.instruction import (
     prepare_follower,
 )
 from hornbook.finetuning.lengths import LengthReport
-from hornbook.inference.generate import GenerationSettings, generate_batch
+from hornbook.inference.answers import answer_prompts_greedily
 from hornbook.model.transformer import Transformer
 from hornbook.pipeline.bundle import load_bundle, save_adapter_bundle, save_bundle
 from hornbook.pipeline.context import Context
@@ -50,11 +50,7 @@ from hornbook.pipeline.fit import Task, fit
 from hornbook.pipeline.workspace import announce, finish, finished
 from hornbook.sampling.dataset import Examples
 from hornbook.sampling.loader import Loader
-from hornbook.tokenizing.templates import stop_ids
 from hornbook.training.settings import TrainingSettings
-
-ANSWER_TOKENS = 64
-"""Most tokens of an answer when right answers are counted."""
 
 
 @dataclass(frozen=True)
@@ -321,14 +317,9 @@ def answer_all(context: Context, model: Transformer, asked: Sequence[Instruction
     """The model's greedy answers to questions whose right answers are known."""
     tokenizer, template = context.tokenizer, context.recipe.instruction.template
     prompts = answer_prompts(asked, tokenizer, template)
-    longest = model.config.context_length - 1
-    fitting = [prompt[-longest:] for prompt in prompts]
-    greedy = GenerationSettings(max_new_tokens=ANSWER_TOKENS, temperature=0)
-    stops = stop_ids(tokenizer, template)
-    given = generate_batch(model, fitting, greedy, stops, context.runtime)
     return score_answers(
         [example.output for example in asked],
-        [tokenizer.decode(ids).strip() for ids in given],
+        answer_prompts_greedily(model, tokenizer, prompts, template, context.runtime),
         [example.category for example in asked],
         [f"{example.instruction}\n{example.input}".strip() for example in asked],
     )

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from hornbook.checkpoints.folder import CheckpointFolder
 from hornbook.checkpoints.store import load_training_state, load_weights
 from hornbook.console import Meter, console, meter
@@ -77,6 +79,7 @@ def fit(task: Task, folder: Path, runtime: Runtime) -> Fitted:
     """
     plan = plan_training(task.settings, task.train.batches_per_epoch, task.tokens_per_batch)
     console.print(f"  {plan.describe()}", style="dim")
+    torch.manual_seed(runtime.seed)  # dropout's: the same whichever stages ran before this one
     run = _Fit(task, folder, runtime, plan)
     with (
         meter(task.name, plan.total_steps, "step", run.start_step) as shown,

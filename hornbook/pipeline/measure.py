@@ -14,11 +14,8 @@ from hornbook.evaluation.classification_report import classification_report
 from hornbook.evaluation.perplexity import sliding_window_perplexity
 from hornbook.finetuning.classification import classify
 from hornbook.finetuning.instruction import answer_prompts
-from hornbook.inference.generate import GenerationSettings, generate_batch
+from hornbook.inference.answers import answer_prompts_greedily
 from hornbook.pipeline.bundle import Bundle
-from hornbook.tokenizing.templates import stop_ids
-
-ANSWER_TOKENS = 64
 
 
 def measure(bundle: Bundle, data: Path, text_column: str, label_column: str) -> RenderableType:
@@ -71,17 +68,8 @@ def _answers(bundle: Bundle, data: Path) -> RenderableType:
     asked = read_instructions(data)
     template = bundle.facts["template"]
     prompts = answer_prompts(asked, bundle.tokenizer, template)
-    longest = bundle.model.config.context_length - 1
-    greedy = GenerationSettings(max_new_tokens=ANSWER_TOKENS, temperature=0)
-    given = generate_batch(
-        bundle.model,
-        [prompt[-longest:] for prompt in prompts],
-        greedy,
-        stop_ids(bundle.tokenizer, template),
-        bundle.runtime,
-    )
     return score_answers(
         [example.output for example in asked],
-        [bundle.tokenizer.decode(ids).strip() for ids in given],
+        answer_prompts_greedily(bundle.model, bundle.tokenizer, prompts, template, bundle.runtime),
         [example.category for example in asked],
     )

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from hornbook.checkpoints.store import LoadedModel, load_model
 from hornbook.console import console
-from hornbook.errors import HornbookError
-from hornbook.inference.generate import GenerationSettings
 from hornbook.inference.text import complete
 from hornbook.model.config import ModelConfig
 from hornbook.model.presets import resolve
@@ -23,7 +23,7 @@ from hornbook.training.evaluation import evaluate
 STAGE = "pretrain"
 PROMPT_WORDS = 6
 """Words of a held-out document that the model is shown before it continues."""
-SAMPLE_TOKENS = 60
+SAMPLE_TOKENS = 100
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ def pretrain(context: Context) -> Pretrained:
         "training": recipe.training.model_dump(mode="json"),
         "sampling": recipe.sampling.model_dump(mode="json"),
         "prompts": list(recipe.run.prompts),
+        "generation": recipe.generation.model_dump(mode="json"),
         "seed": recipe.runtime.seed,
         "precision": recipe.runtime.precision,
     }
@@ -59,18 +60,19 @@ def pretrain(context: Context) -> Pretrained:
 
 def headline(results: dict[str, Any]) -> str:
     """The result in a line."""
-    scores = [
-        f"{split} loss {results[split]['loss']:.3f}, perplexity {results[split]['perplexity']:.2f}, "
-        f"{results[split]['bits_per_byte']:.3f} bits a byte"
-        for split in ("validation", "test")
-        if split in results
-    ]
-    return "; ".join(scores[-1:]) or f"{results['steps']:,} steps"
+    held_out = results.get("held_out")
+    if held_out is None:
+        return f"{results['steps']:,} steps"
+    return (
+        f"{held_out['split']} loss {held_out['loss']:.3f}, "
+        f"perplexity {held_out['perplexity']:.2f}, {held_out['bits_per_byte']:.3f} bits a byte"
+    )
 
 
 def _train(context: Context, config: ModelConfig, folder: Path) -> dict[str, Any]:
     runtime, tokenizer = context.runtime, context.tokenizer
-    model = Transformer(config).to(runtime.device)
+    seed = torch.Generator().manual_seed(context.recipe.runtime.seed)
+    model = Transformer(config, seed).to(runtime.device)
     console.print(f"  {count_parameters(model):,} parameters · {runtime.reason}", style="dim")
     prompts = held_out_prompts(context)
     task = Task(
@@ -89,7 +91,7 @@ def _train(context: Context, config: ModelConfig, folder: Path) -> dict[str, Any
         **fitted.as_dict(),
         "parameters": count_parameters(model),
         "runtime": runtime.reason,
-        **_scores(context, config, model),
+        **_score(context, config, model),
         "samples": [[prompt, _continue(context, model, prompt)] for prompt in prompts],
     }
     save_bundle(folder, model, tokenizer, {"task": STAGE})
@@ -97,8 +99,9 @@ def _train(context: Context, config: ModelConfig, folder: Path) -> dict[str, Any
 
 
 def _continue(context: Context, model: Transformer, prompt: str) -> str:
-    settings = GenerationSettings(max_new_tokens=SAMPLE_TOKENS, seed=context.recipe.runtime.seed)
-    return complete(model, context.tokenizer, prompt, settings)
+    wanted = context.recipe.generation
+    few = wanted.model_copy(update={"max_new_tokens": min(wanted.max_new_tokens, SAMPLE_TOKENS)})
+    return complete(model, context.tokenizer, prompt, few)
 
 
 def held_out_prompts(context: Context) -> list[str]:
@@ -152,20 +155,19 @@ def _held_out_loader(
     return Loader(windows, batch_size, seed=0, shuffle=False, drop_last=False)
 
 
-def _scores(context: Context, config: ModelConfig, model: Transformer) -> dict[str, Any]:
-    """Loss, perplexity and bits a byte over the whole of each split that is held out."""
-    scores: dict[str, Any] = {}
-    for split in ("validation", "test"):
+def _score(context: Context, config: ModelConfig, model: Transformer) -> dict[str, Any]:
+    """Loss, perplexity and bits a byte over the whole test set, or validation set without one."""
+    for split in ("test", "validation"):
         loader = _held_out_loader(context, config, split, limit=False)
-        if loader is None:
-            continue
-        score = evaluate(model, loader.epoch(), context.runtime)
-        scores[split] = {
-            "loss": score.loss,
-            "perplexity": score.perplexity,
-            "bits_per_byte": score.bits_per_byte(context.store.byte_counts[split]),
-            "tokens": score.tokens,
-        }
-    if not scores and context.corpus.count("train") == 0:
-        raise HornbookError("the corpus has no documents; give it text.")
-    return scores
+        if loader is not None:
+            score = evaluate(model, loader.epoch(), context.runtime)
+            return {
+                "held_out": {
+                    "split": split,
+                    "loss": score.loss,
+                    "perplexity": score.perplexity,
+                    "bits_per_byte": score.bits_per_byte(context.store.byte_counts[split]),
+                    "tokens": score.tokens,
+                }
+            }
+    return {}

@@ -122,14 +122,8 @@ def _facts_table(facts: Mapping[str, Any]) -> Table:
 
 def _pretraining_section(pretrained: Pretrained) -> Section:
     results = pretrained.results
-    rows = [
-        [
-            split,
-            *(f"{results[split][name]:.3f}" for name in ("loss", "perplexity", "bits_per_byte")),
-        ]
-        for split in ("validation", "test")
-        if split in results
-    ]
+    held_out = results.get("held_out")
+    scores = [] if held_out is None else [_scores_table(held_out)]
     while_training = [
         Sample(f"step {record['step']:,}", record["text"])
         for record in read_metrics(pretrained.folder / METRICS, "sample")
@@ -140,10 +134,16 @@ def _pretraining_section(pretrained: Pretrained) -> Section:
         lead=f"{results['parameters']:,} parameters, {results['steps']:,} steps, "
         f"{results['tokens']:,} tokens in {results['training_seconds']:.0f} s "
         f"({results['tokens_per_second']:,} tokens/s; {results['runtime']}).",
-        tables=[Table(["split", "loss", "perplexity", "bits a byte"], rows)] if rows else [],
+        tables=scores,
         plots=[_curves(pretrained.folder, "Pre-training")],
         samples=[*while_training, *at_the_end],
     )
+
+
+def _scores_table(held_out: Mapping[str, Any]) -> Table:
+    figures = [f"{held_out[name]:.3f}" for name in ("loss", "perplexity", "bits_per_byte")]
+    row = [held_out["split"], *figures, f"{held_out['tokens']:,}"]
+    return Table(["split", "loss", "perplexity", "bits a byte", "tokens scored"], [row])
 
 
 def _curves(folder: Path, title: str) -> str:

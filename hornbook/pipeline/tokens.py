@@ -31,16 +31,19 @@ def make_tokenizer(recipe: Recipe, workspace: Workspace, corpus: Corpus) -> Toke
 
 
 def _train(recipe: Recipe, corpus: Corpus) -> Tokenizer:
-    count = corpus.count("train")
-    with meter("train tokenizer", count, "document") as shown:
-        texts = _counted(corpus.texts("train"), shown)
-        return Tokenizer.train(texts, recipe.tokenizer, count)
+    limit = recipe.tokenizer.max_characters
+    whole = limit is None or corpus.characters("train") <= limit
+    texts = corpus.texts("train") if whole else _first(corpus.texts("train"), limit or 0)
+    return Tokenizer.train(texts, recipe.tokenizer, corpus.count("train") if whole else None)
 
 
-def _counted(texts: Iterator[str], shown: Meter) -> Iterator[str]:
+def _first(texts: Iterator[str], characters: int) -> Iterator[str]:
+    """Texts until they have so many characters together; the last one is cut there."""
     for text in texts:
-        yield text
-        shown.advance()
+        yield text[:characters]
+        characters -= len(text)
+        if characters <= 0:
+            return
 
 
 def make_tokens(

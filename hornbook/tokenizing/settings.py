@@ -20,6 +20,9 @@ class TokenizerSettings(Settings):
     "wordpiece" (BERT's) or "unigram" (SentencePiece's)."""
     vocab_size: int = Field(default=2048, gt=0)
     """Most tokens to have, special ones included; a small text may give fewer."""
+    max_characters: int | None = Field(default=10_000_000, gt=0)
+    """Characters of training text read, from its beginning; all when not given. More change the
+    commonest pieces little."""
     min_frequency: int = Field(default=1, ge=1)
     """Times that a word (word) or pair of pieces (bpe, wordpiece) must occur to become a token."""
     lowercase: bool = False

@@ -3,7 +3,7 @@
 Keller Jordan et al., "Muon: An optimizer for hidden layers in neural networks" (2024), with the
 scale of Liu et al., "Muon is Scalable for LLM Training" (arXiv:2502.16982), section 2.2.
 `torch.optim.Muon` does the same one matrix at a time; here, all matrices of one shape go through
-each product together, which takes half the time on a CPU with the small matrices of a small model.
+each product together: 1.5 times as fast on a CPU with matrices 160 wide, 4.5 times with 64.
 """
 
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
 """The few numbers that a training run is made of."""
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -46,15 +46,23 @@ class TrainingSettings(Settings):
 
     eval_every: int | None = Field(default=None, ge=0)
     """Steps between evaluations; a tenth of the run when not given, 0 for the end only."""
-    eval_sequences: int | None = Field(default=256, gt=0)
+    eval_sequences: int | None = Field(default=64, gt=0)
     """Sequences of the validation set looked at while pre-training, the first ones; all when not
-    given. At the end the whole set is scored."""
+    given. At the end the whole test set (or, without one, validation set) is scored."""
     sample_every: int | None = Field(default=None, ge=0)
     """Steps between samples of text; a fifth of the run when not given, 0 for the end only."""
     save_every: int | None = Field(default=None, ge=0)
     """Steps between checkpoints; a fifth of the run when not given, 0 for the end only."""
     keep: int = Field(default=2, gt=0)
     """Newest checkpoints kept, beside the best."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_length_wins(cls, given: Any) -> Any:
+        """A length in steps or tokens takes the place of a default in epochs."""
+        if isinstance(given, dict) and given.keys() & {"steps", "tokens"}:
+            return {"epochs": None, **given}
+        return given
 
     @model_validator(mode="after")
     def _one_length(self) -> Self:
@@ -64,3 +72,12 @@ class TrainingSettings(Settings):
         if not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError(f"betas {self.betas} must be at least 0 and below 1")
         return self
+
+
+class FinetuningSettings(TrainingSettings):
+    """The same with a fine-tuning's defaults: a few passes over little data, in smaller steps."""
+
+    epochs: float | None = Field(default=1.0, gt=0)
+    """Length of the run in passes over the training data."""
+    lr: float = Field(default=1e-3, gt=0)
+    """Peak learning rate of AdamW."""

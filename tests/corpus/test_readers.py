@@ -79,7 +79,7 @@ def test_a_file_whose_name_looks_like_a_pattern_is_a_file(tmp_path: Path) -> Non
         ("a.txt", b"\xef\xbb\xbfab\ncd\xff", "byte 0xff at offset 8; save it as UTF-8."),
         ("a.txt", "Grüße".encode("latin-1"), "byte 0xfc at offset 2"),
         ("a.txt", "x".encode("utf-16"), "a.txt is UTF-16 text; save it as UTF-8."),
-        ("a.pdf", "x", "a.pdf: unknown kind of file; a corpus is .txt, .md, .jsonl."),
+        ("a.pdf", "x", "a.pdf: unknown kind of file; a corpus is .txt, .md, .jsonl, .csv, .tsv."),
         ("a.jsonl", '{"text": "x"}\n{"text": \n', "a.jsonl, line 2: not valid JSON"),
         ("a.jsonl", '\n["x"]\n', "a.jsonl, line 2: expected an object, found a list."),
         ("a.jsonl", '{"body": "x", "n": 1}', "no field 'text'; its fields are: body, n."),
@@ -130,3 +130,13 @@ def test_real_files() -> None:
     assert len(verdict) == 20_479
     [(_, plays)] = read(DATA / "tinyshakespeare.txt")
     assert plays == (DATA / "tinyshakespeare.txt").read_text(encoding="utf-8")
+
+
+def test_a_table_has_one_document_a_row(tmp_path: Path) -> None:
+    path = tmp_path / "messages.tsv"
+    path.write_text('label\ttext\nham\tSee "you" later\nspam\tWin now\n', encoding="utf-8")
+    found = list(read_documents(str(path)))
+    assert [document.text for document in found] == ['See "you" later', "Win now"]
+    assert [document.id for document in found] == ["messages.tsv#2", "messages.tsv#3"]
+    with pytest.raises(HornbookError, match=r"no column 'SMS'; its columns are: label, text"):
+        list(read_documents(str(path), "SMS"))

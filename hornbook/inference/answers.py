@@ -1,0 +1,34 @@
+"""Many requests answered at once, to measure a model that follows instructions."""
+
+from collections.abc import Sequence
+
+from hornbook.inference.generate import GenerationSettings, generate_batch
+from hornbook.model.transformer import Transformer
+from hornbook.runtime import Runtime
+from hornbook.tokenizing.templates import Template, stop_ids
+from hornbook.tokenizing.tokenizer import Tokenizer
+
+ANSWER_TOKENS = 64
+"""Most tokens of an answer."""
+
+
+def answer_prompts_greedily(
+    model: Transformer,
+    tokenizer: Tokenizer,
+    prompts: Sequence[list[int]],
+    template: Template,
+    runtime: Runtime,
+) -> list[str]:
+    """The likeliest answer to each prompt, in their order, without white space around it.
+
+    A prompt that leaves the model no room to answer gets an empty answer.
+    """
+    longest = model.config.context_length - 1
+    fitting = [number for number, prompt in enumerate(prompts) if len(prompt) <= longest]
+    greedy = GenerationSettings(max_new_tokens=ANSWER_TOKENS, temperature=0)
+    stops = stop_ids(tokenizer, template)
+    given = generate_batch(model, [prompts[n] for n in fitting], greedy, stops, runtime)
+    answers = [""] * len(prompts)
+    for number, ids in zip(fitting, given, strict=True):
+        answers[number] = tokenizer.decode(ids).strip()
+    return answers

@@ -1,0 +1,126 @@
+"""The whole pipeline through the command line: what it leaves, and what a second run does."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from hornbook.cli import _run
+from tests.cli.tiny import TINY
+
+STAGES = ("classify-full", "classify-lora", "instruct-full", "instruct-lora")
+
+
+def test_every_stage_leaves_its_results(run_directory: Path) -> None:
+    for stage in ("pretrain", *STAGES):
+        results = json.loads((run_directory / stage / "results.json").read_text())
+        assert results["steps"] > 0
+    assert (run_directory / "recipe.toml").exists()
+    report = (run_directory / "report.html").read_text()
+    for shown in ("<svg", "Pre-training", "Classification", "instruct-lora", "perplexity"):
+        assert shown in report
+    assert "<script" not in report
+    assert "http://" not in report.replace("http://www.w3.org", "").replace("http://purl.org", "")
+
+
+def test_a_second_run_changes_nothing(
+    run_directory: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    before = {p: p.stat().st_mtime_ns for p in run_directory.rglob("*.safetensors")}
+    assert _run(["quickstart", *TINY, f"run.directory={run_directory}"]) == 0
+    printed = capfd.readouterr().out
+    assert printed.count("unchanged") == 3 + 1 + len(STAGES)
+    assert printed.strip().splitlines()[-1].endswith("report.html")
+    assert before == {p: p.stat().st_mtime_ns for p in run_directory.rglob("*.safetensors")}
+
+
+def test_only_what_changed_is_done_again(
+    tmp_path: Path, run_directory: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    copy = tmp_path / "copy"
+    subprocess.run(["cp", "-r", str(run_directory), str(copy)], check=True)
+    changed = [*TINY, "instruction.training.lr=1e-4", f"run.directory={copy}"]
+    assert _run(["quickstart", *changed]) == 0
+    printed = capfd.readouterr().out
+    assert printed.count("unchanged") == 3 + 1 + 2
+    assert (copy / "previous" / "instruct-full" / "results.json").exists()  # nothing is lost
+
+
+def test_the_written_recipe_gives_the_same_run(
+    run_directory: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert _run(["run", str(run_directory / "recipe.toml"), f"run.directory={run_directory}"]) == 0
+    assert capfd.readouterr().out.count("unchanged") == 3 + 1 + len(STAGES)
+
+
+def test_models_can_be_used(run_directory: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    calls = [
+        ["generate", f"{run_directory}/pretrain", "One day", "max_new_tokens=5"],
+        ["chat", f"{run_directory}/instruct-lora", "--question", "Spell cat.", "max_new_tokens=4"],
+        ["classify", f"{run_directory}/classify-lora", "It was a dark night.", "He won."],
+        ["evaluate", f"{run_directory}/pretrain", f"{run_directory}/corpus/test.jsonl"],
+        ["evaluate", f"{run_directory}/classify-full", f"{run_directory}/corpus/labelled.jsonl"],
+        ["inspect", f"{run_directory}/classify-lora", "--layers"],
+        ["inspect", "gpt2-xl"],
+        ["sample", *TINY, f"run.directory={run_directory}", "--show", "1"],
+        ["tokenize", *TINY, f"run.directory={run_directory}", "--text", "the cat"],
+        ["run", "--settings"],
+    ]
+    for call in calls:
+        assert _run(call) == 0, call
+    printed = capfd.readouterr().out
+    assert "One day" in printed
+    assert "1,557,611,200" in printed
+    assert "masked" in printed
+
+
+def test_generation_is_the_same_for_the_same_seed(
+    run_directory: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    texts = []
+    for seed in (1, 1, 2):
+        call = ["generate", f"{run_directory}/pretrain", "One day", "max_new_tokens=12"]
+        assert _run([*call, f"seed={seed}"]) == 0
+        texts.append(capfd.readouterr().out)
+    assert texts[0] == texts[1] != texts[2]
+
+
+def test_two_runs_on_one_directory(run_directory: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with FileLock(run_directory / ".lock"):
+        assert _run(["quickstart", *TINY, f"run.directory={run_directory}"]) == 2
+    assert "in use by another run" in capfd.readouterr().err
+
+
+def test_interrupted_training_saves_and_goes_on_exactly(
+    tmp_path: Path, run_directory: Path
+) -> None:
+    """Ctrl-C in the middle: exit code 130, a checkpoint, and the same weights in the end."""
+    directory = tmp_path / "broken"
+    for stage in ("corpus", "tokenizer", "tokens"):
+        (directory).mkdir(exist_ok=True)
+        subprocess.run(["cp", "-r", str(run_directory / stage), str(directory)], check=True)
+    arguments = [*TINY, f"run.directory={directory}", "training.steps=60", "training.save_every=0"]
+    command = [sys.executable, "-u", "-m", "hornbook", "pretrain", *arguments]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+    metrics = directory / "pretrain" / "metrics.jsonl"
+    while process.poll() is None and (not metrics.exists() or metrics.stat().st_size < 400):
+        pass
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+    saved = list((directory / "pretrain" / "checkpoints").glob("step-*"))
+    assert len(saved) == 1
+    assert subprocess.run(command, env=environment, capture_output=True).returncode == 0
+    resumed = (directory / "pretrain" / "model" / "model.safetensors").read_bytes()
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    for stage in ("corpus", "tokenizer", "tokens"):
+        subprocess.run(["cp", "-r", str(run_directory / stage), str(whole)], check=True)
+    command[command.index(f"run.directory={directory}")] = f"run.directory={whole}"
+    assert subprocess.run(command, env=environment, capture_output=True).returncode == 0
+    assert (whole / "pretrain" / "model" / "model.safetensors").read_bytes() == resumed
