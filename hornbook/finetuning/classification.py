@@ -24,7 +24,7 @@ from hornbook.runtime import Runtime
 from hornbook.sampling.batch import IGNORE
 from hornbook.sampling.dataset import Examples
 from hornbook.tokenizing.tokenizer import Tokenizer
-from hornbook.training.settings import FinetuningSettings
+from hornbook.training.settings import AdapterSettings, FinetuningSettings
 
 TrainMode = Literal["head", "last-block", "full", "lora"]
 
@@ -52,6 +52,8 @@ class ClassificationSettings(Settings):
     """Most tokens of a text, later ones being cut; the model's context length when not given."""
     training: FinetuningSettings = FinetuningSettings()
     """How it is trained."""
+    lora_training: AdapterSettings = AdapterSettings()
+    """How a LoRA adapter is trained."""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,21 @@ from hornbook.sampling.batch import IGNORE
 from hornbook.sampling.dataset import Examples, next_token_example
 from hornbook.tokenizing.templates import Template, encode_conversation, messages_of, stop_ids
 from hornbook.tokenizing.tokenizer import Tokenizer
-from hornbook.training.settings import FinetuningSettings
+from hornbook.training.settings import AdapterSettings, FinetuningSettings
+
+
+class FollowerTraining(FinetuningSettings):
+    """Defaults for the sample world's many short questions."""
+
+    epochs: float | None = Field(default=0.95, gt=0)
+    """Length of the run in passes over the training data."""
+
+
+class FollowerAdapter(AdapterSettings):
+    """The same for an adapter."""
+
+    epochs: float | None = Field(default=0.2, gt=0)
+    """Length of the run in passes over the training data."""
 
 
 class InstructionSettings(Settings):
@@ -33,9 +47,9 @@ class InstructionSettings(Settings):
     template: Template = "hornbook"
     """How request and answer are written as one text; "hornbook" needs a tokenizer trained here,
     "alpaca" suits any that can end a text, such as GPT-2's."""
-    validation_share: float = Field(default=0.05, ge=0, lt=1)
+    validation_share: float = Field(default=0.02, ge=0, lt=1)
     """Share of the examples that validation takes, 0 to 1."""
-    test_share: float = Field(default=0.1, ge=0, lt=1)
+    test_share: float = Field(default=0.05, ge=0, lt=1)
     """Share of the examples that the test takes, 0 to 1."""
     train: tuple[Literal["full", "lora"], ...] = Field(default=("full", "lora"), min_length=1)
     """What is trained, one model for each: everything, or a LoRA adapter (see the lora settings)."""
@@ -44,10 +58,12 @@ class InstructionSettings(Settings):
     max_length: int | None = Field(default=None, gt=1)
     """Most tokens of an example, later ones being cut; the model's context length when not
     given."""
-    questions: int | None = Field(default=1_000, gt=0)
+    questions: int | None = Field(default=500, gt=0)
     """Held-out questions asked when right answers are counted; all when not given."""
-    training: FinetuningSettings = FinetuningSettings()
+    training: FollowerTraining = FollowerTraining()
     """How it is trained."""
+    lora_training: FollowerAdapter = FollowerAdapter()
+    """How a LoRA adapter is trained."""
 
 
 @dataclass(frozen=True)

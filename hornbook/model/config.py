@@ -26,6 +26,9 @@ class ModelConfig(Settings):
     """How tokens learn where they stand: a table of vectors added, or queries and keys turned."""
     rope_theta: float = Field(default=10_000.0, gt=0)
     """Base of the rotary frequencies."""
+    token_shift: bool = False
+    """Mix into each token's vector a learnt share of the one before: small models learn to copy
+    from their context far sooner."""
     norm: Literal["layernorm", "rmsnorm"] = "layernorm"
     norm_eps: float = Field(default=1e-5, gt=0)
     qk_norm: bool = False

@@ -6,12 +6,20 @@ from torch import Tensor, nn
 from hornbook.errors import HornbookError
 from hornbook.model.config import ModelConfig
 
+SHIFT = 0.5
+"""How much of a token's vector the next token starts with, where there is a token shift."""
+
 Rotation = tuple[Tensor, Tensor]
 """Cosines and sines of the rotary angles, each float32 (tokens, head_dim / 2)."""
 
 
 class Embedding(nn.Module):
-    """A vector for each token id and, with learned positions, one for each place, added."""
+    """A vector for each token id and, with learned positions, one for each place, added.
+
+    With a token shift, a learnt share of the vector before is added to each (as in RWKV, Peng et
+    al. 2023, §3.1): a key then tells what came before its token, so that one layer of attention can
+    find what followed an earlier occurrence, for which it otherwise takes two (Olsson et al. 2022).
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -22,10 +30,15 @@ class Embedding(nn.Module):
             if config.positions == "learned"
             else None
         )
+        self.shift = (
+            nn.Parameter(torch.full((config.embed_dim,), SHIFT)) if config.token_shift else None
+        )
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, ids: Tensor, start: int = 0) -> Tensor:
+    def forward(self, ids: Tensor, start: int = 0, last_ids: Tensor | None = None) -> Tensor:
         """Embed int64 `ids` (batch, tokens), the first at position `start`.
+
+        `last_ids` (batch, 1) are the tokens before the first, for models with a token shift.
 
         Returns float (batch, tokens, embed_dim).
 
@@ -39,6 +52,9 @@ class Embedding(nn.Module):
                 f"{self.context_length} (model.context_length); shorten the text."
             )
         x: Tensor = self.token(ids)  # (batch, tokens, embed_dim)
+        if self.shift is not None:
+            before = torch.zeros_like(x[:, :1]) if last_ids is None else self.token(last_ids)
+            x = x + self.shift * torch.cat((before, x[:, :-1]), dim=1)
         if self.position is not None:
             x = x + self.position(torch.arange(start, stop, device=ids.device))
         dropped: Tensor = self.dropout(x)

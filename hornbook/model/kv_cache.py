@@ -64,6 +64,8 @@ class KVCache:
             return torch.empty(shape, device=device, dtype=dtype)
 
         self.layers = [LayerCache(empty(), empty()) for _ in range(config.n_layers)]
+        self.last_ids: Tensor | None = None
+        """Id of the last token read, int64 (batch, 1), for models with a token shift."""
 
     @property
     def length(self) -> int:
@@ -72,11 +74,14 @@ class KVCache:
 
     def clear(self) -> None:
         """Forget all tokens and keep the memory."""
+        self.last_ids = None
         for layer in self.layers:
             layer.length = 0
 
     def keep(self, rows: Tensor) -> None:
         """Keep only these rows of the batch (int64 indices), in this order."""
+        if self.last_ids is not None:
+            self.last_ids = self.last_ids[rows]
         for layer in self.layers:
             layer.keys = layer.keys[rows]
             layer.values = layer.values[rows]

@@ -29,12 +29,13 @@ MODERN: dict[str, Any] = {
     "bias": False,
     "tied_embeddings": True,
     "zero_init": True,
+    "token_shift": True,
 }
 """What has become usual since; squared ReLU is the feed-forward layer quickest on a CPU."""
 
 PRESETS: dict[str, dict[str, Any]] = {
     "nano": {**MODERN, "embed_dim": 64, "n_layers": 4, "n_heads": 2},
-    "mini": {**MODERN, "embed_dim": 160, "n_layers": 5, "n_heads": 5},
+    "mini": {**MODERN, "embed_dim": 128, "n_layers": 5, "n_heads": 4},
     "small-cpu": {**MODERN, "embed_dim": 384, "n_layers": 6, "n_heads": 6},
     "modern-124m": {
         **MODERN,
@@ -45,8 +46,9 @@ PRESETS: dict[str, dict[str, Any]] = {
         "n_kv_heads": 4,
         "mlp": "swiglu",
         "hidden_dim": 2432,
+        "token_shift": False,
     },
-    "gpt2-mini": {**GPT2, "context_length": 256, "embed_dim": 160, "n_layers": 5, "n_heads": 5},
+    "gpt2-mini": {**GPT2, "context_length": 256, "embed_dim": 128, "n_layers": 5, "n_heads": 4},
     "gpt2-small": {**GPT2, "embed_dim": 768, "n_layers": 12, "n_heads": 12},
     "gpt2-medium": {**GPT2, "embed_dim": 1024, "n_layers": 24, "n_heads": 16},
     "gpt2-large": {**GPT2, "embed_dim": 1280, "n_layers": 36, "n_heads": 20},
@@ -74,6 +76,8 @@ class ModelSettings(Settings):
     """How tokens learn where they stand."""
     rope_theta: float | None = None
     """Base of the rotary frequencies."""
+    token_shift: bool | None = None
+    """Mix into each token's vector a learnt share of the one before."""
     norm: Literal["layernorm", "rmsnorm"] | None = None
     """Kind of normalization."""
     norm_eps: float | None = None

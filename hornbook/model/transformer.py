@@ -94,12 +94,14 @@ class Transformer(nn.Module):
             HornbookError: the tokens reach beyond the context length.
         """
         start = cache.length if cache is not None else 0
-        x: Tensor = self.embedding(ids, start)
+        x: Tensor = self.embedding(ids, start, cache.last_ids if cache is not None else None)
         rotation = None
         if self.rotary is not None:
             rotation = self.rotary(start, start + ids.shape[1], ids.device)
         for index, block in enumerate(self.blocks):
             x = block(x, rotation, cache.layers[index] if cache is not None else None)
+        if cache is not None:
+            cache.last_ids = ids[:, -1:]
         y: Tensor = self.norm(x)
         return y
 

@@ -86,7 +86,16 @@ class Bundle:
         prompt = encode_conversation(self.tokenizer, messages, template, add_answer_prompt=True)
         stops = stop_ids(self.tokenizer, template)
         ids = generate(self.model, prompt.ids, settings, stops, self.runtime)
-        return decoded(self.tokenizer, ids)
+        return _without_leading_space(decoded(self.tokenizer, ids))
+
+
+def _without_leading_space(pieces: Iterator[str]) -> Iterator[str]:
+    started = False
+    for piece in pieces:
+        text = piece if started else piece.lstrip()
+        started = started or bool(text)
+        if text:
+            yield text
 
 
 def save_bundle(

@@ -29,6 +29,7 @@ from hornbook.evaluation.classification_report import (
     tfidf_baseline,
 )
 from hornbook.finetuning.classification import (
+    ClassificationSettings,
     LabelledSplits,
     classification_dataset,
     classify,
@@ -36,6 +37,7 @@ from hornbook.finetuning.classification import (
     split_labelled,
 )
 from hornbook.finetuning.instruction import (
+    InstructionSettings,
     answer_prompts,
     instruction_dataset,
     prepare_follower,
@@ -168,19 +170,20 @@ class _Stage:
         model: Transformer,
         train: Examples,
         validation: Examples | None,
-        settings: TrainingSettings,
+        settings: ClassificationSettings | InstructionSettings,
         facts: dict[str, Any],
     ) -> dict[str, Any]:
         """Train, save what the mode changed, and return the figures."""
+        training = settings.lora_training if self.mode == "lora" else settings.training
         seed = self.context.recipe.runtime.seed
         mean_length = train.n_tokens / len(train)
-        batch_size = min(settings.batch_size, len(train))
+        batch_size = min(training.batch_size, len(train))
         task = Task(
             name=self.name,
             model=model,
             train=Loader(train, batch_size, seed),
-            validation=_in_order(validation, settings),
-            settings=settings,
+            validation=_in_order(validation, training),
+            settings=training,
             tokenizer_fingerprint=self.context.tokenizer.fingerprint,
             tokens_per_batch=round(mean_length * batch_size),
             facts=facts,
@@ -237,7 +240,7 @@ def _classifier(stage: _Stage, splits: LabelledSplits) -> dict[str, Any]:
     prepare_classifier(model, len(splits.classes), stage.mode, context.recipe.lora, seed)
     facts = {"task": "classify", "labels": list(splits.classes), "max_length": max_length}
     held_out = validation if splits.validation else None
-    figures = stage.fit(model, train, held_out, settings.training, facts)
+    figures = stage.fit(model, train, held_out, settings, facts)
     test = splits.test or splits.validation or splits.train
     texts = [example.text for example in test]
     given = classify(
@@ -303,7 +306,7 @@ def _follower(
     asked = (test or validation or train)[: settings.questions]
     prepare_follower(model, stage.mode, context.recipe.lora, context.recipe.runtime.seed)
     facts = {"task": "instruct", "template": settings.template}
-    figures = stage.fit(model, train_set, validation_set, settings.training, facts)
+    figures = stage.fit(model, train_set, validation_set, settings, facts)
     answers = answer_all(context, load_bundle(stage.folder, context.runtime).model, asked)
     console.print(answers)
     return {

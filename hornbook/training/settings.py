@@ -6,17 +6,20 @@ from pydantic import Field, model_validator
 
 from hornbook.config import Settings
 
+TOKENS = 1_050_000
+"""Length of a pre-training when none is given: some 80 s for the smallest models on 2 cores."""
+
 
 class TrainingSettings(Settings):
     """How long, how fast and with what a model is trained."""
 
     steps: int | None = Field(default=None, gt=0)
-    """Length of the run in optimizer steps. Give one of steps, epochs and tokens; none is 1 epoch."""
+    """Length of the run in optimizer steps. Give one of steps, epochs and tokens."""
     epochs: float | None = Field(default=None, gt=0)
     """Length of the run in passes over the training data."""
-    tokens: int | None = Field(default=None, gt=0)
+    tokens: int | None = Field(default=TOKENS, gt=0)
     """Length of the run in input tokens, padding included."""
-    batch_size: int = Field(default=16, gt=0)
+    batch_size: int = Field(default=8, gt=0)
     """Sequences per optimizer step."""
     micro_batch_size: int | None = Field(default=None, gt=0)
     """Sequences computed at once: lower it when memory runs out, results stay the same; the whole
@@ -24,9 +27,9 @@ class TrainingSettings(Settings):
 
     optimizer: Literal["muon", "adamw"] = "muon"
     """"muon" turns the blocks' weight matrices by Muon and the rest by AdamW; "adamw" does all."""
-    lr: float = Field(default=3e-3, gt=0)
+    lr: float = Field(default=1e-2, gt=0)
     """Peak learning rate of AdamW."""
-    muon_lr: float | None = Field(default=None, gt=0)
+    muon_lr: float | None = Field(default=5e-3, gt=0)
     """Peak learning rate of Muon, in AdamW's scale (its steps are as large as AdamW's at the same
     rate); `lr` when not given."""
     betas: tuple[float, float] = (0.9, 0.95)
@@ -59,9 +62,10 @@ class TrainingSettings(Settings):
     @model_validator(mode="before")
     @classmethod
     def _own_length_wins(cls, given: Any) -> Any:
-        """A length in steps or tokens takes the place of a default in epochs."""
-        if isinstance(given, dict) and given.keys() & {"steps", "tokens"}:
-            return {"epochs": None, **given}
+        """A length that is given, in whichever unit, takes the place of the default."""
+        lengths = ("steps", "epochs", "tokens")
+        if isinstance(given, dict) and any(given.get(name) is not None for name in lengths):
+            return {**dict.fromkeys(lengths), **given}
         return given
 
     @model_validator(mode="after")
@@ -77,7 +81,24 @@ class TrainingSettings(Settings):
 class FinetuningSettings(TrainingSettings):
     """The same with a fine-tuning's defaults: a few passes over little data, in smaller steps."""
 
-    epochs: float | None = Field(default=1.0, gt=0)
+    epochs: float | None = Field(default=2.0, gt=0)
     """Length of the run in passes over the training data."""
-    lr: float = Field(default=1e-3, gt=0)
+    tokens: int | None = Field(default=None, gt=0)
+    """Length of the run in input tokens, padding included."""
+    batch_size: int = Field(default=24, gt=0)
+    """Sequences per optimizer step."""
+    lr: float = Field(default=5e-3, gt=0)
     """Peak learning rate of AdamW."""
+    muon_lr: float | None = Field(default=4e-3, gt=0)
+    """Peak learning rate of Muon, in AdamW's scale."""
+
+
+class AdapterSettings(FinetuningSettings):
+    """The same for a LoRA adapter, whose matrices AdamW trains in larger steps."""
+
+    epochs: float | None = Field(default=2.0, gt=0)
+    """Length of the run in passes over the training data."""
+    lr: float = Field(default=1e-2, gt=0)
+    """Peak learning rate of AdamW."""
+    weight_decay: float = Field(default=0.0, ge=0)
+    """Share of a weight matrix taken off per step, times the learning rate."""

@@ -97,13 +97,13 @@ def test_hornbook() -> None:
     tokenizer = trained("bpe")
     encoded = encode_conversation(tokenizer, CHAT, "hornbook")
     assert _text(tokenizer, encoded) == (
-        "[SYSTEM]Be kind.[END][USER]Hello[END][ASSISTANT]Hi there.[END]"
-        "[USER]Bye[END][ASSISTANT]See you.[END]"
+        "[SYSTEM] Be kind.[END][USER] Hello[END][ASSISTANT] Hi there.[END]"
+        "[USER] Bye[END][ASSISTANT] See you.[END]"
     )
-    assert _trained_text(tokenizer, encoded) == ["Hi there.[END]", "See you.[END]"]
+    assert _trained_text(tokenizer, encoded) == [" Hi there.[END]", " See you.[END]"]
     assert stop_ids(tokenizer, "hornbook") == {tokenizer.token_id("[END]"), tokenizer.eos_id}
     asked = encode_conversation(tokenizer, CHAT[1:2], "hornbook", add_answer_prompt=True)
-    assert _text(tokenizer, asked) == "[USER]Hello[END][ASSISTANT]"
+    assert _text(tokenizer, asked) == "[USER] Hello[END][ASSISTANT]"
 
 
 def test_chatml_with_its_tokens_is_the_librarys() -> None:
@@ -155,7 +155,7 @@ def test_prompt_is_where_the_answer_begins(algorithm: str, template: Template) -
     start = len(asked.ids)
     assert whole.ids[:start] == asked.ids
     assert whole.trained[:start] == asked.trained
-    answer = tokenizer.encode("See you.")
+    answer = tokenizer.encode(" See you." if template == "hornbook" else "See you.")
     assert whole.ids[start : start + len(answer)] == answer
     assert all(whole.trained[start : start + len(answer) + 1])
     assert whole.ids[start + len(answer)] in stop_ids(tokenizer, template)
@@ -195,7 +195,7 @@ def test_chatml_tokens_in_user_text() -> None:
 def test_input_without_a_heading() -> None:
     tokenizer = trained("bpe")
     encoded = encode_conversation(tokenizer, messages_of("Add.", "1 2"), "hornbook")
-    assert _text(tokenizer, encoded) == "[USER]Add.\n\n1 2[END]"
+    assert _text(tokenizer, encoded) == "[USER] Add.\n\n1 2[END]"
 
 
 @pytest.mark.parametrize("template", TEMPLATES)

@@ -11,7 +11,7 @@ from hornbook.corpus.world.questions import counting, ending, finding, language
 from hornbook.corpus.world.questions.question import Question
 from hornbook.corpus.world.settings import FIRST_LABELLED, FIRST_QUESTION, WorldSettings
 from hornbook.corpus.world.state import World
-from hornbook.corpus.world.story import GENRES, make_story, random_of
+from hornbook.corpus.world.story import GENRES, Story, make_story, random_of
 
 CHUNK = 2_000
 """Stories that a worker tells at a time."""
@@ -73,10 +73,20 @@ def _texts(seed: int, start: int, stop: int) -> list[str]:
 
 
 def labelled_examples(settings: WorldSettings) -> list[Labelled]:
-    """Stories with their genre, none of them in the corpus; genres take turns."""
+    """Two sentences of a story, and the story's genre; genres take turns.
+
+    None of the stories is in the corpus. Whole stories would be too easy to tell apart: some word
+    always gives the genre away.
+    """
     first = FIRST_LABELLED - FIRST_LABELLED % len(GENRES)
     made = (make_story(settings.seed, first + index) for index in range(settings.labelled))
-    return [Labelled(text=story.text, label=story.genre) for story in made]
+    return [Labelled(text=_excerpt(story, settings.seed), label=story.genre) for story in made]
+
+
+def _excerpt(story: Story, seed: int) -> str:
+    """Two neighbouring sentences from anywhere in a story."""
+    start = random_of(seed, len(story.text)).randrange(max(len(story.sentences) - 1, 1))
+    return " ".join(story.sentences[start : start + 2])
 
 
 def make_question(seed: int, index: int, category: str) -> Instruction:

@@ -363,8 +363,9 @@ def _spelling_words() -> tuple[str, ...]:
         *NUMBERS[1:],
         *_MORE_WORDS.split(),
     ]
-    return tuple(dict.fromkeys(word for word in nouns if 3 <= len(word) <= 6))
+    return tuple(dict.fromkeys(word for word in nouns if 3 <= len(word) <= 4))
 
 
 SPELLING_WORDS = _spelling_words()
-"""Words of three to six letters, for lessons and for spelling questions."""
+"""Words of three and four letters, for lessons and for spelling questions: few enough for a small
+model to meet each of them often."""

@@ -37,7 +37,7 @@ PLOTS: dict[str, Callable[[World], None]] = {
 }
 GENRES = tuple(PLOTS)
 _64_BITS = (1 << 64) - 1
-CODA_SHARE = 0.4
+CODA_SHARE = 0.8
 """How many stories end with a question about what was told."""
 
 
