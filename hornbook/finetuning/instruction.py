@@ -34,8 +34,10 @@ class FollowerTraining(FinetuningSettings):
 class FollowerAdapter(AdapterSettings):
     """The same for an adapter."""
 
-    epochs: float | None = Field(default=0.2, gt=0)
+    epochs: float | None = Field(default=0.15, gt=0)
     """Length of the run in passes over the training data."""
+    lr: float = Field(default=1e-2, gt=0)
+    """Peak learning rate of AdamW."""
 
 
 class InstructionSettings(Settings):

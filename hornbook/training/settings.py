@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from hornbook.config import Settings
 
-TOKENS = 1_050_000
+TOKENS = 1_000_000
 """Length of a pre-training when none is given: some 80 s for the smallest models on 2 cores."""
 
 
@@ -32,7 +32,7 @@ class TrainingSettings(Settings):
     muon_lr: float | None = Field(default=5e-3, gt=0)
     """Peak learning rate of Muon, in AdamW's scale (its steps are as large as AdamW's at the same
     rate); `lr` when not given."""
-    betas: tuple[float, float] = (0.9, 0.95)
+    betas: tuple[float, float] = Field(default=(0.9, 0.95), strict=False)
     """AdamW's decay of the gradient's mean and mean square, per step."""
     muon_momentum: float = Field(default=0.95, ge=0, lt=1)
     """Muon's decay of the gradient's mean, per step."""
@@ -94,11 +94,11 @@ class FinetuningSettings(TrainingSettings):
 
 
 class AdapterSettings(FinetuningSettings):
-    """The same for a LoRA adapter, whose matrices AdamW trains in larger steps."""
+    """The same for a LoRA adapter, whose matrices AdamW trains, without weight decay."""
 
     epochs: float | None = Field(default=2.0, gt=0)
     """Length of the run in passes over the training data."""
-    lr: float = Field(default=1e-2, gt=0)
+    lr: float = Field(default=5e-3, gt=0)
     """Peak learning rate of AdamW."""
     weight_decay: float = Field(default=0.0, ge=0)
     """Share of a weight matrix taken off per step, times the learning rate."""

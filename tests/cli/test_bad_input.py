@@ -44,9 +44,9 @@ def own(tmp_path: Path, corpus: Path, *more: str) -> list[str]:
     [
         (None, "no such file"),
         (b"", "empty"),
-        (b"\x00\x01\x02", "binary"),
+        (b"\x00\x01\x02", "is not text: it has a NUL byte"),
         ("naïve".encode("latin-1"), "UTF-8"),
-        (b"   \n \n", "has no text"),
+        (b"   \n \n", "is empty"),
         (b"too short", "lower sampling.max_length"),
     ],
 )

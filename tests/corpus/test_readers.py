@@ -103,7 +103,7 @@ def test_bad_content_is_one_clear_sentence(
 def test_bad_sources_are_one_clear_sentence(tmp_path: Path) -> None:
     assert "no such file" in complaint(tmp_path / "missing.txt")
     assert "no file matches" in complaint(tmp_path / "*.txt")
-    assert "has no readable files; expected .txt, .md, .jsonl." in complaint(tmp_path)
+    assert "has no readable files; expected .txt, .md, .jsonl, .csv, .tsv." in complaint(tmp_path)
     (tmp_path / "folder.txt").mkdir()
     assert "no readable files" in complaint(tmp_path / "folder.txt")
 
