@@ -8,7 +8,7 @@ nothing about what they mean.
 import difflib
 import json
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -35,16 +35,22 @@ SettingsT = TypeVar("SettingsT", bound=Settings)
 
 
 def load_settings(
-    kind: type[SettingsT], path: Path | None = None, overrides: Sequence[str] = ()
+    kind: type[SettingsT],
+    path: Path | None = None,
+    overrides: Sequence[str] = (),
+    exclusive: Collection[str] = (),
 ) -> SettingsT:
     """Settings of class `kind`: its defaults, then a TOML file, then `section.key=value` overrides.
+
+    Args:
+        exclusive: keys of which a section has one at most; an override of one drops the others.
 
     Raises:
         HornbookError: the file cannot be read or parsed, a key is unknown or a value is wrong.
     """
     tree = _read_toml(path) if path is not None else {}
     for override in overrides:
-        _apply_override(tree, override)
+        _apply_override(tree, override, exclusive)
     return validate(kind, tree, str(path) if path is not None else "settings")
 
 
@@ -70,7 +76,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise HornbookError(f"{path}: not valid TOML: {error}.") from None
 
 
-def _apply_override(tree: dict[str, Any], override: str) -> None:
+def _apply_override(tree: dict[str, Any], override: str, exclusive: Collection[str]) -> None:
     key, equals, literal = override.partition("=")
     parts = key.strip().split(".")
     if not equals or not all(parts):
@@ -85,6 +91,9 @@ def _apply_override(tree: dict[str, Any], override: str) -> None:
         tree = tree.setdefault(part, {})
         if not isinstance(tree, dict):
             raise HornbookError(f"override {override!r}: {part!r} is a value, not a section.")
+    if parts[-1] in exclusive:
+        for other in exclusive:
+            tree.pop(other, None)
     tree[parts[-1]] = value
 
 

@@ -97,3 +97,12 @@ def test_settings_are_frozen_and_strict() -> None:
         settings.steps = 3  # type: ignore[misc]
     with pytest.raises(ValidationError):
         Training(steps="3")  # type: ignore[arg-type]
+
+
+def test_an_override_drops_what_it_excludes(tmp_path: Path) -> None:
+    from hornbook.pipeline.recipe import load_recipe
+
+    path = tmp_path / "recipe.toml"
+    path.write_text("[training]\nepochs = 3\n", encoding="utf-8")
+    training = load_recipe(path, ["training.steps=7"]).training
+    assert (training.steps, training.epochs, training.tokens) == (7, None, None)

@@ -16,7 +16,7 @@ from hornbook.model.presets import ModelSettings
 from hornbook.runtime import RuntimeSettings
 from hornbook.sampling.windows import SamplingSettings
 from hornbook.tokenizing.settings import TokenizerSettings
-from hornbook.training.settings import TrainingSettings
+from hornbook.training.settings import LENGTHS, TrainingSettings
 
 RUNS = Path("runs")
 QUICKSTART = "quickstart"
@@ -82,7 +82,7 @@ def load_recipe(path: Path | None = None, overrides: Sequence[str] = ()) -> Reci
     Raises:
         HornbookError: the file cannot be read, or a setting is unknown or wrong.
     """
-    recipe = load_settings(Recipe, path, overrides)
+    recipe = load_settings(Recipe, path, overrides, exclusive=LENGTHS)
     if recipe.run.directory is not None or path is None:
         return recipe
     run = recipe.run.model_copy(update={"directory": RUNS / path.stem})

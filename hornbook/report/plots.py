@@ -113,6 +113,11 @@ def _figure(width: float, height: float) -> Iterator[tuple[Any, Any]]:
 
 def _svg(figure: Any) -> str:
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+    figure.savefig(
+        buffer,
+        format="svg",
+        transparent=True,
+        metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")),
+    )
     text = buffer.getvalue()
     return text[text.index("<svg") :]

@@ -6,6 +6,8 @@ from pydantic import Field, model_validator
 
 from hornbook.config import Settings
 
+LENGTHS = ("steps", "epochs", "tokens")
+"""The units in which the length of a run can be given."""
 TOKENS = 1_000_000
 """Length of a pre-training when none is given: some 80 s for the smallest models on 2 cores."""
 
@@ -63,14 +65,13 @@ class TrainingSettings(Settings):
     @classmethod
     def _own_length_wins(cls, given: Any) -> Any:
         """A length that is given, in whichever unit, takes the place of the default."""
-        lengths = ("steps", "epochs", "tokens")
-        if isinstance(given, dict) and any(given.get(name) is not None for name in lengths):
-            return {**dict.fromkeys(lengths), **given}
+        if isinstance(given, dict) and any(given.get(name) is not None for name in LENGTHS):
+            return {**dict.fromkeys(LENGTHS), **given}
         return given
 
     @model_validator(mode="after")
     def _one_length(self) -> Self:
-        given = [name for name in ("steps", "epochs", "tokens") if getattr(self, name) is not None]
+        given = [name for name in LENGTHS if getattr(self, name) is not None]
         if len(given) > 1:
             raise ValueError(f"{' and '.join(given)} are both given; a run has one length")
         if not all(0 <= beta < 1 for beta in self.betas):

@@ -74,7 +74,6 @@ def test_a_folder_without_texts(tmp_path: Path, capfd: Capture) -> None:
         ("model.preset=minni", "did you mean mini"),
         ("model.n_heads=5", "n_heads 5 does not divide embed_dim 32"),
         ("runtime.device=tpu", "runtime.device"),
-        ("training.steps=3 training.tokens=9", "a run has one length"),
         ("tokenizer.vocab_size=20", "vocab_size"),
         ("tokenizer.load=nowhere", "no tokenizer at nowhere"),
         ("sampling.max_length=999", "context_length"),
@@ -94,6 +93,8 @@ def test_bad_recipes(tmp_path: Path, capfd: Capture) -> None:
     assert "is a directory" in refused(capfd, "run", str(tmp_path))
     recipe.write_text("[training\nlr = 1", encoding="utf-8")
     assert "not valid TOML" in refused(capfd, "run", str(recipe))
+    recipe.write_text("[training]\nsteps = 3\ntokens = 9\n", encoding="utf-8")
+    assert "a run has one length" in refused(capfd, "run", str(recipe))
     assert "expected one recipe" in refused(capfd, "run", "a.toml", "b.toml")
 
 
