@@ -11,14 +11,17 @@ from hornbook.tokenizing.templates import Message
 
 HELP = "Type a request and press Enter. /reset forgets the conversation, /quit (or Ctrl-D) leaves."
 
+FORGETFUL = "Each request is answered on its own: the model was trained on single questions."
+
 
 def converse(bundle: Bundle, settings: GenerationSettings, question: str | None) -> None:
     """Answer one question, or read requests until the user leaves."""
     if question is not None:
         _answer(bundle, settings, [Message("user", question)])
         return
+    remembers = bundle.facts.get("turns") != 1
     if sys.stdin.isatty():
-        console.print(HELP, style="dim")
+        console.print(HELP if remembers else f"{HELP} {FORGETFUL}", style="dim")
     history: list[Message] = []
     for request in _requests():
         if request == "/reset":
@@ -27,7 +30,7 @@ def converse(bundle: Bundle, settings: GenerationSettings, question: str | None)
         elif request in ("/help", "/?"):
             console.print(HELP, style="dim")
         elif request:
-            history = _turn(bundle, settings, history, request)
+            history = _turn(bundle, settings, history if remembers else [], request)
 
 
 def _requests() -> Iterator[str]:

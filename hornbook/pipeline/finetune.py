@@ -305,7 +305,7 @@ def _follower(
     model = stage.fresh_base()
     asked = (test or validation or train)[: settings.questions]
     prepare_follower(model, stage.mode, context.recipe.lora, context.recipe.runtime.seed)
-    facts = {"task": "instruct", "template": settings.template}
+    facts = {"task": "instruct", "template": settings.template, "turns": 1}
     figures = stage.fit(model, train_set, validation_set, settings, facts)
     answers = answer_all(context, load_bundle(stage.folder, context.runtime).model, asked)
     console.print(answers)

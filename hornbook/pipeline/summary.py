@@ -58,7 +58,7 @@ def report_on(context: Context, outcome: Outcome) -> Path:
 def _headline(outcome: Outcome) -> list[tuple[str, str]]:
     results = outcome.pretrained.results
     figures = [(f"{results['parameters'] / 1e6:.2f} M", "parameters")]
-    held_out = results.get("test") or results.get("validation")
+    held_out = results.get("held_out")
     if held_out is not None:
         figures.append((f"{held_out['loss']:.3f}", "held-out loss, nats a token"))
         figures.append((f"{held_out['bits_per_byte']:.3f}", "bits a byte, held out"))

@@ -45,7 +45,7 @@ def loss_curves(curves: Mapping[str, Curve], title: str) -> str:
 
 def confusion_matrix(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> str:
     """True classes down, predicted classes across, each cell's count and its share of the row."""
-    size = max(2.6, 0.62 * len(labels) + 1.6)
+    size = max(2.6, 0.42 * len(labels) + 1.6)
     with _figure(size + 0.6, size) as (figure, axes):
         shares = [[cell / max(sum(row), 1) for cell in row] for row in counts]
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
