@@ -12,9 +12,9 @@ from rich.progress import (
     Progress,
     TaskID,
     TextColumn,
-    TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 
 T = TypeVar("T")
 
@@ -39,7 +39,7 @@ class Meter:
         self._done += count
         rate = (self._done - self._at_start) / max(time.monotonic() - self._started, 1e-9)
         text = f"{rate:,.0f} {self._unit}/s" if rate >= 10 else f"{rate:.1f} {self._unit}/s"
-        text = f"{text} · {figures}" if figures else text
+        text = f"{figures} · {text}" if figures else text
         if self._bar is not None:
             self._bar[0].update(self._bar[1], completed=self._done, figures=text)
         elif time.monotonic() - self._shown >= PLAIN_LINE_EVERY_S:
@@ -56,16 +56,19 @@ class Meter:
 
     @contextlib.contextmanager
     def _on_terminal(self) -> Iterator[None]:
+        # On a narrow terminal the figures are cut, and what matters more stays whole.
         columns = (
-            TextColumn("  {task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[figures]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
+            TextColumn("  {task.description}", table_column=Column(no_wrap=True, min_width=14)),
+            BarColumn(bar_width=12, table_column=Column(min_width=12)),
+            MofNCompleteColumn(table_column=Column(no_wrap=True, min_width=9)),
+            TimeRemainingColumn(table_column=Column(no_wrap=True, min_width=7)),
+            TextColumn("left", table_column=Column(no_wrap=True, min_width=4)),
+            TextColumn(
+                "{task.fields[figures]}",
+                table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1),
+            ),
         )
-        with Progress(*columns, console=console, transient=True) as bar:
+        with Progress(*columns, console=console, transient=True, expand=True) as bar:
             task = bar.add_task(self._label, total=self._total, completed=self._done, figures="")
             self._bar = (bar, task)
             yield

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from rich.text import Text
 
 from hornbook.checkpoints.folder import CheckpointFolder
 from hornbook.checkpoints.store import load_training_state, load_weights
@@ -139,15 +140,14 @@ class _Fit:
         if self.task.sample is not None and self.plan.due(step.index, self.plan.sample_every):
             text = self.task.sample()
             self.metrics.write("sample", step.index, {"text": text})
-            console.print(f"  [dim]step {step.index:,}:[/] ", end="")
-            console.print(text, style="italic", markup=False)
+            console.print(Text.assemble((f"  step {step.index:,}: ", "dim"), (text, "italic")))
         if self.plan.due(step.index, self.plan.save_every):
             self.save(step)
         validation = f" · val {self.score.loss:.3f}" if self.score is not None else ""
         shown.advance(
             1,
-            f"loss {step.loss:.3f}{validation} · lr {step.lr:.1e} · grad {step.grad_norm:.2f} · "
-            f"{rate:,.0f} tok/s",
+            f"loss {step.loss:.3f}{validation} · {rate:,.0f} tok/s · lr {step.lr:.1e} · "
+            f"grad {step.grad_norm:.2f}",
         )
 
     def _evaluate(self, step: Step) -> None:
