@@ -27,7 +27,7 @@ from hornbook.training.settings import AdapterSettings, FinetuningSettings
 class FollowerTraining(FinetuningSettings):
     """Defaults for the sample world's many short questions."""
 
-    epochs: float | None = Field(default=0.95, gt=0)
+    epochs: float | None = Field(default=0.9, gt=0)
     """Length of the run in passes over the training data."""
 
 

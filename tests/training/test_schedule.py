@@ -19,7 +19,7 @@ def plan(**settings: object) -> Plan:
         ({"epochs": 0.001}, 1),
         ({"tokens": 12_001}, 13),
         ({"tokens": 1}, 1),
-        ({}, 1000),
+        ({}, 900),
     ],
 )
 def test_length(settings: dict[str, object], steps: int) -> None:
