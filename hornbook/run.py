@@ -12,7 +12,7 @@ from hornbook.console import console
 from hornbook.pipeline.bundle import load_bundle
 from hornbook.pipeline.context import Context
 from hornbook.pipeline.corpus import Corpus, make_corpus
-from hornbook.pipeline.finetune import finetune_classifiers, finetune_followers
+from hornbook.pipeline.finetune import check_examples, finetune_classifiers, finetune_followers
 from hornbook.pipeline.pretrain import pretrain
 from hornbook.pipeline.questions import ask_some
 from hornbook.pipeline.recipe import Recipe, to_toml
@@ -34,6 +34,7 @@ def run(recipe: Recipe, goal: Goal = "all") -> Path:
     """
     workspace = Workspace(recipe.directory)
     with workspace.lock():
+        check_examples(recipe, goal)  # now, not after an hour of pre-training
         write_text(workspace.directory / "recipe.toml", to_toml(recipe))
         runtime = choose_runtime(recipe.runtime)
 

@@ -49,10 +49,13 @@ from hornbook.pipeline.bundle import load_bundle, save_adapter_bundle, save_bund
 from hornbook.pipeline.context import Context
 from hornbook.pipeline.corpus import INSTRUCTIONS, LABELLED
 from hornbook.pipeline.fit import Task, fit
+from hornbook.pipeline.recipe import Recipe
 from hornbook.pipeline.workspace import announce, finish, finished
 from hornbook.sampling.dataset import Examples
 from hornbook.sampling.loader import Loader
 from hornbook.training.settings import TrainingSettings
+
+_NOT_SET = "{} is not set: name the file of examples to learn from."
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,23 @@ def finetune_followers(context: Context, base: LoadedModel) -> list[Finetuned]:
     return found
 
 
+def check_examples(recipe: Recipe, goal: str) -> None:
+    """Read the example files that a run will need, before anything is trained.
+
+    Raises:
+        HornbookError: one is not named, not there, or not what it should be.
+    """
+    if goal == "classify" and not recipe.classifies:
+        raise HornbookError(_NOT_SET.format("classification.path"))
+    if goal == "instruct" and not recipe.instructs:
+        raise HornbookError(_NOT_SET.format("instruction.path"))
+    labelled, instructions = recipe.classification, recipe.instruction
+    if goal in ("classify", "all") and labelled.path is not None:
+        read_labelled(Path(labelled.path), labelled.text_column, labelled.label_column)
+    if goal in ("instruct", "all") and instructions.path is not None:
+        read_instructions(Path(instructions.path))
+
+
 def labelled_path(context: Context) -> Path:
     """The file of labelled texts: the recipe's, or the sample world's.
 
@@ -115,7 +135,7 @@ def _examples_path(context: Context, given: str | None, own: str, setting: str) 
         return Path(given)
     path = context.corpus.example_file(own)
     if path is None:
-        raise HornbookError(f"{setting} is not set: name the file of examples to learn from.")
+        raise HornbookError(_NOT_SET.format(setting))
     return path
 
 
