@@ -36,12 +36,7 @@ def run(recipe: Recipe, goal: Goal = "all") -> Path:
     with workspace.lock():
         check_examples(recipe, goal)  # now, not after an hour of pre-training
         write_text(workspace.directory / "recipe.toml", to_toml(recipe))
-        runtime = choose_runtime(recipe.runtime)
-
-        corpus = make_corpus(recipe, workspace)
-        tokenizer = make_tokenizer(recipe, workspace, corpus)
-        store = make_tokens(recipe, workspace, corpus, tokenizer)
-        context = Context(recipe, workspace, runtime, corpus, tokenizer, store)
+        context = _up_to_tokens(recipe, workspace)
 
         outcome = Outcome(pretrain(context))
         if goal == "classify" or (goal == "all" and recipe.classifies):
@@ -49,7 +44,7 @@ def run(recipe: Recipe, goal: Goal = "all") -> Path:
         if goal == "instruct" or (goal == "all" and recipe.instructs):
             outcome.followers = finetune_followers(context, outcome.pretrained.base)
         if outcome.followers:
-            best = load_bundle(outcome.followers[0].folder, runtime)
+            best = load_bundle(outcome.followers[0].folder, context.runtime)
             outcome.answered = ask_some(context, best)
 
         path = report_on(context, outcome)
@@ -69,7 +64,12 @@ def sample_tokens(recipe: Recipe) -> Context:
     """The stages up to the token store: what a model would be trained on."""
     workspace = Workspace(recipe.directory)
     with workspace.lock():
-        corpus = make_corpus(recipe, workspace)
-        tokenizer = make_tokenizer(recipe, workspace, corpus)
-        store = make_tokens(recipe, workspace, corpus, tokenizer)
-        return Context(recipe, workspace, choose_runtime(recipe.runtime), corpus, tokenizer, store)
+        return _up_to_tokens(recipe, workspace)
+
+
+def _up_to_tokens(recipe: Recipe, workspace: Workspace) -> Context:
+    runtime = choose_runtime(recipe.runtime)
+    corpus = make_corpus(recipe, workspace)
+    tokenizer = make_tokenizer(recipe, workspace, corpus)
+    store = make_tokens(recipe, workspace, corpus, tokenizer)
+    return Context(recipe, workspace, runtime, corpus, tokenizer, store)

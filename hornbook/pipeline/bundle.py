@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from hornbook.artifact import Manifest, read_manifest
-from hornbook.checkpoints.store import KIND, LoadedModel, load_model, save_checkpoint
+from hornbook.checkpoints.store import LoadedModel, load_model, save_checkpoint
 from hornbook.errors import HornbookError
 from hornbook.finetuning.adapter import load_adapter, save_adapter
 from hornbook.finetuning.lora import LoRASettings, merge_lora
@@ -180,6 +180,3 @@ def _models_inside(path: Path) -> str:
 def default_runtime() -> Runtime:
     """Float32 on the CPU: exact, and quick enough to use a small model one text at a time."""
     return Runtime(torch.device("cpu"), torch.float32, 1, "cpu, float32")
-
-
-__all__ = ["KIND", "Bundle", "default_runtime", "load_bundle", "save_adapter_bundle", "save_bundle"]

@@ -20,7 +20,6 @@ from hornbook.corpus.tables import (
     split_examples,
 )
 from hornbook.errors import HornbookError
-from hornbook.evaluation.answers import AnswerReport, score_answers
 from hornbook.evaluation.classification_report import (
     ClassificationReport,
     classification_report,
@@ -38,17 +37,16 @@ from hornbook.finetuning.classification import (
 )
 from hornbook.finetuning.instruction import (
     InstructionSettings,
-    answer_prompts,
     instruction_dataset,
     prepare_follower,
 )
 from hornbook.finetuning.lengths import LengthReport
-from hornbook.inference.answers import answer_prompts_greedily
 from hornbook.model.transformer import Transformer
 from hornbook.pipeline.bundle import load_bundle, save_adapter_bundle, save_bundle
 from hornbook.pipeline.context import Context
 from hornbook.pipeline.corpus import INSTRUCTIONS, LABELLED
 from hornbook.pipeline.fit import Task, fit
+from hornbook.pipeline.measure import answer_all
 from hornbook.pipeline.recipe import Recipe
 from hornbook.pipeline.workspace import announce, finish, finished
 from hornbook.sampling.dataset import Examples
@@ -84,13 +82,22 @@ def finetune_followers(context: Context, base: LoadedModel) -> list[Finetuned]:
     """Train a follower of instructions in each of the recipe's modes."""
     settings = context.recipe.instruction
     path = instructions_path(context)
-    shares = settings.validation_share, settings.test_share
-    splits = split_examples(read_instructions(path), context.recipe.runtime.seed, *shares)
+    splits = instruction_splits(context)
     found = []
     for mode in settings.train:
         stage = _Stage(context, base, f"instruct-{mode}", mode, path)
         found.append(stage.once(settings.model_dump(mode="json"), lambda s: _follower(s, *splits)))
     return found
+
+
+def instruction_splits(
+    context: Context,
+) -> tuple[list[Instruction], list[Instruction], list[Instruction]]:
+    """The recipe's instructions for training, validation and test."""
+    settings = context.recipe.instruction
+    shares = settings.validation_share, settings.test_share
+    examples = read_instructions(instructions_path(context))
+    return split_examples(examples, context.recipe.runtime.seed, *shares)
 
 
 def check_examples(recipe: Recipe, goal: str) -> None:
@@ -327,22 +334,10 @@ def _follower(
     prepare_follower(model, stage.mode, context.recipe.lora, context.recipe.runtime.seed)
     facts = {"task": "instruct", "template": settings.template, "turns": 1}
     figures = stage.fit(model, train_set, validation_set, settings, facts)
-    answers = answer_all(context, load_bundle(stage.folder, context.runtime).model, asked)
+    answers = answer_all(load_bundle(stage.folder, context.runtime), asked)
     console.print(answers)
     return {
         **figures,
         "answers": answers.as_dict(per_category=3),
         "examples": {"train": len(train), "test": len(test)},
     }
-
-
-def answer_all(context: Context, model: Transformer, asked: Sequence[Instruction]) -> AnswerReport:
-    """The model's greedy answers to questions whose right answers are known."""
-    tokenizer, template = context.tokenizer, context.recipe.instruction.template
-    prompts = answer_prompts(asked, tokenizer, template)
-    return score_answers(
-        [example.output for example in asked],
-        answer_prompts_greedily(model, tokenizer, prompts, template, context.runtime),
-        [example.category for example in asked],
-        [f"{example.instruction}\n{example.input}".strip() for example in asked],
-    )

@@ -6,7 +6,6 @@ import torch
 from rich.console import Group, RenderableType
 from rich.table import Table
 
-from hornbook.artifact import read_manifest
 from hornbook.model.config import ModelConfig
 from hornbook.model.presets import PRESETS, ModelSettings, resolve
 from hornbook.model.transformer import Transformer, count_parameters
@@ -30,15 +29,9 @@ def inspect_model(what: str, vocab_size: int, layers: bool) -> RenderableType:
         bundle = load_bundle(Path(what), default_runtime())
         model, config = bundle.model, bundle.model.config
         facts = {name: str(value) for name, value in bundle.facts.items()}
-        facts["fingerprint"] = read_manifest_fingerprint(bundle.path, bundle.manifest.kind)
+        facts["fingerprint"] = bundle.manifest.fingerprint
     parts: list[RenderableType] = [_facts(facts, config), _parameters(model), _sizes(model)]
     return Group(*parts, _layers(model)) if layers else Group(*parts)
-
-
-def read_manifest_fingerprint(path: Path, kind: str) -> str:
-    """The fingerprint of a stage's checkpoint or adapter."""
-    folder = path / ("adapter" if kind == "adapter" else "model")
-    return read_manifest(folder, kind, verify=False).fingerprint
 
 
 def _facts(facts: dict[str, str], config: ModelConfig) -> Table:

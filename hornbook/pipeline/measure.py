@@ -1,5 +1,6 @@
 """`hornbook evaluate`: any trained model measured on data of the user's."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +8,9 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from hornbook.corpus.readers import read_documents
-from hornbook.corpus.tables import read_instructions, read_labelled
+from hornbook.corpus.tables import Instruction, read_instructions, read_labelled
 from hornbook.errors import HornbookError
-from hornbook.evaluation.answers import score_answers
+from hornbook.evaluation.answers import AnswerReport, score_answers
 from hornbook.evaluation.classification_report import classification_report
 from hornbook.evaluation.perplexity import sliding_window_perplexity
 from hornbook.finetuning.classification import classify
@@ -27,7 +28,7 @@ def measure(bundle: Bundle, data: Path, text_column: str, label_column: str) -> 
     if bundle.task == "classify":
         return _classification(bundle, data, text_column, label_column)
     if bundle.task == "instruct":
-        return _answers(bundle, data)
+        return answer_all(bundle, read_instructions(data))
     return _perplexity(bundle, data)
 
 
@@ -64,12 +65,13 @@ def _classification(
     return classification_report(labels, expected, found, texts)
 
 
-def _answers(bundle: Bundle, data: Path) -> RenderableType:
-    asked = read_instructions(data)
-    template = bundle.facts["template"]
-    prompts = answer_prompts(asked, bundle.tokenizer, template)
+def answer_all(bundle: Bundle, asked: Sequence[Instruction]) -> AnswerReport:
+    """The model's greedy answers to questions whose right answers are known."""
+    tokenizer, template = bundle.tokenizer, bundle.facts["template"]
+    prompts = answer_prompts(asked, tokenizer, template)
     return score_answers(
         [example.output for example in asked],
-        answer_prompts_greedily(bundle.model, bundle.tokenizer, prompts, template, bundle.runtime),
+        answer_prompts_greedily(bundle.model, tokenizer, prompts, template, bundle.runtime),
         [example.category for example in asked],
+        [f"{example.instruction}\n{example.input}".strip() for example in asked],
     )

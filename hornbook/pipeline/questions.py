@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from rich.text import Text
 
 from hornbook.console import console
-from hornbook.corpus.tables import Instruction, read_instructions, split_examples
+from hornbook.corpus.tables import Instruction
 from hornbook.evaluation.answers import normalize
 from hornbook.inference.generate import GenerationSettings
 from hornbook.pipeline.bundle import Bundle
 from hornbook.pipeline.context import Context
-from hornbook.pipeline.finetune import instructions_path
+from hornbook.pipeline.finetune import instruction_splits
 from hornbook.tokenizing.templates import messages_of
 
 HANDFUL = 8
@@ -53,10 +53,7 @@ def ask_some(context: Context, bundle: Bundle) -> list[Asked]:
 
 
 def _one_of_each(context: Context) -> list[Instruction]:
-    settings = context.recipe.instruction
-    examples = read_instructions(instructions_path(context))
-    shares = settings.validation_share, settings.test_share
-    train, validation, test = split_examples(examples, context.recipe.runtime.seed, *shares)
+    train, validation, test = instruction_splits(context)
     held_out = test or validation or train
     # The last of the test set are beyond those that were counted, where it is large enough.
     of_each = {example.category: example for example in held_out}
