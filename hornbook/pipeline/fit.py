@@ -7,22 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.text import Text
 
 from hornbook.checkpoints.folder import CheckpointFolder
 from hornbook.checkpoints.store import load_training_state, load_weights
 from hornbook.console import Meter, console, meter
 from hornbook.model.transformer import Transformer
+from hornbook.pipeline.recorder import Recorder
 from hornbook.runtime import Runtime
 from hornbook.sampling.loader import Loader
 from hornbook.training.evaluation import Score, evaluate
 from hornbook.training.loop import Step, hold_interrupt, train_steps
-from hornbook.training.metrics import MetricsLog
 from hornbook.training.optimizer import Optimizer
 from hornbook.training.schedule import Plan, plan_training
 from hornbook.training.settings import TrainingSettings
 
-METRICS = "metrics.jsonl"
 CHECKPOINTS = "checkpoints"
 
 
@@ -104,7 +102,7 @@ class _Fit:
         self.start_step, self.position, self.seconds = 0, 0, 0.0
         self.score: Score | None = None
         self._resume()
-        self.metrics = MetricsLog(folder / METRICS, self.start_step)
+        self.recorder = Recorder(folder, plan, self.start_step)
 
     def _resume(self) -> None:
         newest = self.checkpoints.latest()
@@ -132,30 +130,19 @@ class _Fit:
     def after(self, step: Step, shown: Meter) -> None:
         """Log a step; evaluate, sample and save when each is due."""
         self.seconds += step.seconds
-        figures = {"loss": step.loss, "lr": step.lr, "grad_norm": step.grad_norm}
-        rate = self.plan.tokens_per_batch / step.seconds
-        self.metrics.write("train", step.index, {**figures, "tokens_per_second": round(rate)})
+        self.recorder.step(step, shown, self.score)  # before a save, so that it is never missing
         if self.plan.due(step.index, self.plan.eval_every):
             self._evaluate(step)
         if self.task.sample is not None and self.plan.due(step.index, self.plan.sample_every):
-            text = self.task.sample()
-            self.metrics.write("sample", step.index, {"text": text})
-            console.print(Text.assemble((f"  step {step.index:,}: ", "dim"), (text, "italic")))
+            self.recorder.sample(step, self.task.sample())
         if self.plan.due(step.index, self.plan.save_every):
             self.save(step)
-        validation = f" · val {self.score.loss:.3f}" if self.score is not None else ""
-        shown.advance(
-            1,
-            f"loss {step.loss:.3f}{validation} · {rate:,.0f} tok/s · lr {step.lr:.1e} · "
-            f"grad {step.grad_norm:.2f}",
-        )
 
     def _evaluate(self, step: Step) -> None:
         if self.task.validation is None:
             return
         self.score = evaluate(self.task.model, self.task.validation.epoch(), self.runtime)
-        found = {"loss": self.score.loss, "perplexity": self.score.perplexity}
-        self.metrics.write("evaluation", step.index, found)
+        self.recorder.evaluation(step, self.score)
 
     def save(self, step: Step) -> None:
         """Write a checkpoint that training can go on from, exactly."""

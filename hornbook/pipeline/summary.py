@@ -10,9 +10,9 @@ from hornbook.corpus.split import SPLITS
 from hornbook.model.config import ModelConfig
 from hornbook.pipeline.context import Context
 from hornbook.pipeline.finetune import Finetuned
-from hornbook.pipeline.fit import METRICS
 from hornbook.pipeline.pretrain import Pretrained
 from hornbook.pipeline.questions import Asked
+from hornbook.pipeline.recorder import METRICS
 from hornbook.report.page import Answered, Report, Sample, Section, Table, write_report
 from hornbook.report.plots import Curve, confusion_matrix, grouped_bars, loss_curves
 from hornbook.tokenizing.statistics import describe

@@ -18,14 +18,15 @@ from dataclasses import dataclass
 from types import FrameType
 
 import torch
-from torch import Tensor
 
 from hornbook.errors import HornbookError
 from hornbook.model.transformer import Transformer
 from hornbook.runtime import Runtime
 from hornbook.sampling.batch import IGNORE, Batch
-from hornbook.training.objective import check_ids, loss_sum
+from hornbook.training.gradient import accumulate
+from hornbook.training.objective import check_ids
 from hornbook.training.optimizer import Optimizer
+from hornbook.training.parallel import ALONE, Parallel
 from hornbook.training.schedule import Plan
 from hornbook.training.settings import TrainingSettings
 
@@ -60,6 +61,7 @@ def train_steps(
     runtime: Runtime,
     plan: Plan,
     start_step: int = 0,
+    parallel: Parallel = ALONE,
 ) -> Iterator[Step]:
     """Train `model` in place, one optimizer step for each `Step` given out.
 
@@ -75,12 +77,13 @@ def train_steps(
             nothing in them is trained.
     """
     optimizer.zero_grad()
+    objective = parallel.objective(model)
     for index in range(start_step + 1, plan.total_steps + 1):
         started = time.perf_counter()
         batch, skipped = _next_trained(batches, index, plan)
         check_ids(model, batch)
         model.train()
-        loss, trained = _accumulate(model, batch, settings.micro_batch_size, runtime)
+        loss, trained = accumulate(objective, batch, settings.micro_batch_size, runtime, parallel)
         optimizer.set_lr_scale(plan.lr_scale(index))
         norm = optimizer.clip(settings.clip)
         # The step's one wait for the device.
@@ -115,30 +118,6 @@ def _next_trained(batches: Iterator[Batch], index: int, plan: Plan) -> tuple[Bat
         f"step {index}: no position is trained in a whole epoch of {plan.batches_per_epoch} "
         "batches; is the prompt so long that every answer is cut off?"
     )
-
-
-def _accumulate(
-    model: Transformer, batch: Batch, micro_batch_size: int | None, runtime: Runtime
-) -> tuple[Tensor, int]:
-    """Add up the gradient of a batch's mean loss; give that loss, float32 (), and its positions."""
-    trained = int((batch.targets != IGNORE).sum())
-    total = torch.zeros((), dtype=torch.float32, device=runtime.device)
-    for part in _micro_batches(batch, micro_batch_size):
-        with runtime.autocast():
-            loss, _ = loss_sum(model, part)
-        mean: Tensor = loss / trained  # of the whole batch's positions, whatever the part's are
-        mean.backward()  # type: ignore[no-untyped-call]
-        total += mean.detach()
-    return total, trained
-
-
-def _micro_batches(batch: Batch, size: int | None) -> Iterator[Batch]:
-    rows = batch.inputs.shape[0]
-    for start in range(0, rows, size or rows):
-        inputs = batch.inputs[start : start + (size or rows)]
-        targets = batch.targets[start : start + (size or rows)]
-        if bool((targets != IGNORE).any()):
-            yield Batch(inputs, targets, batch.position)
 
 
 def _require_finite(loss: float, norm: float, index: int, position: int) -> None:

@@ -1,0 +1,44 @@
+"""The gradient of a batch's mean loss, added up over its micro-batches."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from hornbook.runtime import Runtime
+from hornbook.sampling.batch import IGNORE, Batch
+from hornbook.training.parallel import Objective, Parallel
+
+
+def accumulate(
+    objective: Objective,
+    batch: Batch,
+    micro_batch_size: int | None,
+    runtime: Runtime,
+    parallel: Parallel,
+) -> tuple[Tensor, int]:
+    """Add up the gradient of a batch's mean loss; give that loss, float32 (), and its positions.
+
+    Both are of the whole batch, over all processes. Each part's sum is divided by the positions of
+    all parts together, so that a position weighs the same in whichever part it stands.
+    """
+    trained = int(parallel.sum((batch.targets != IGNORE).sum()))
+    total = torch.zeros((), dtype=torch.float32, device=runtime.device)
+    parts = list(_micro_batches(batch, micro_batch_size))
+    for number, part in enumerate(parts, start=1):
+        with parallel.exchanging(last=number == len(parts)):
+            with runtime.autocast():
+                loss = objective(part)
+            mean: Tensor = loss / trained
+            mean.backward()  # type: ignore[no-untyped-call]
+        total += mean.detach()
+    return parallel.sum(total), trained
+
+
+def _micro_batches(batch: Batch, size: int | None) -> Iterator[Batch]:
+    rows = batch.inputs.shape[0]
+    for start in range(0, rows, size or rows):
+        inputs = batch.inputs[start : start + (size or rows)]
+        targets = batch.targets[start : start + (size or rows)]
+        if bool((targets != IGNORE).any()):
+            yield Batch(inputs, targets, batch.position)
