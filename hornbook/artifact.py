@@ -71,10 +71,9 @@ def new_directory(path: Path) -> Iterator[Path]:
     work = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
     try:
         yield work
-        for file in work.rglob("*"):
-            if file.is_file():
-                _flush(file)
         work.chmod(0o755)
+        for entry in (*work.rglob("*"), work):  # a directory too: it holds the files' names
+            _flush(entry)
         _replace(work, path)
     except BaseException:
         shutil.rmtree(work, ignore_errors=True)
@@ -96,13 +95,33 @@ def _replace(work: Path, path: Path) -> None:
         work.rename(path)
     else:
         # A full directory cannot be renamed over; step aside first, so that a crash between the
-        # two renames leaves the old content under a name that says what it is.
-        aside = path.with_name(f".{path.name}.old")
+        # two renames leaves the old content where `put_back` finds it.
+        aside = _aside(path)
         shutil.rmtree(aside, ignore_errors=True)
         path.rename(aside)
         work.rename(path)
         shutil.rmtree(aside)
     _flush(path.parent)
+
+
+def put_back(path: Path) -> None:
+    """Undo the first half of a replacement that a crash cut in two, if one did."""
+    aside = _aside(path)
+    if aside.exists() and not path.exists():
+        aside.rename(path)
+        _flush(path.parent)
+
+
+def remove_directory(path: Path) -> None:
+    """Delete a directory so that a crash leaves all of it or nothing under its name."""
+    doomed = path.with_name(f".{path.name}.removed.tmp")
+    shutil.rmtree(doomed, ignore_errors=True)
+    path.rename(doomed)
+    shutil.rmtree(doomed)
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.old")
 
 
 def _flush(path: Path) -> None:
@@ -135,12 +154,17 @@ def write_manifest(
     settings: Mapping[str, Any],
     inputs: Mapping[str, str] | None = None,
     facts: Mapping[str, Any] | None = None,
+    known: Mapping[str, str] | None = None,
 ) -> Manifest:
-    """Hash every file in `directory` and write its manifest; call it last."""
+    """Hash every file in `directory` and write its manifest; call it last.
+
+    `known` has the SHA-256 of files that were hashed when they were written.
+    """
+    names = sorted(f.relative_to(directory).as_posix() for f in directory.rglob("*") if f.is_file())
     files = {
-        file.relative_to(directory).as_posix(): hash_file(file)
-        for file in sorted(directory.rglob("*"))
-        if file.is_file() and file != directory / MANIFEST
+        name: (known or {}).get(name) or hash_file(directory / name)
+        for name in names
+        if name != MANIFEST
     }
     manifest = Manifest(kind, dict(settings), dict(inputs or {}), files, dict(facts or {}))
     write_text(directory / MANIFEST, json.dumps(asdict(manifest), indent=2, sort_keys=True) + "\n")

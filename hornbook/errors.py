@@ -1,4 +1,4 @@
-"""The one error that a user's input can cause."""
+"""The one error that a user's input can cause, and the end that a signal asks for."""
 
 
 class HornbookError(Exception):
@@ -7,3 +7,13 @@ class HornbookError(Exception):
     The message names the file, line or field, what was expected and what to do. The command
     line prints it without a traceback and exits with code 2; a library user catches it.
     """
+
+
+class Terminated(SystemExit):
+    """SIGTERM came while training: a checkpoint is saved and the process ends with code 0.
+
+    To whoever sent it (SLURM, Kubernetes, a cloud taking its machine back) this is no failure.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(0)

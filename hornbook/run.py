@@ -4,6 +4,7 @@ Each stage is a function of the recipe and of what the stages before it made. It
 settings and the fingerprints of its inputs, so that running again does only what has changed.
 """
 
+import contextlib
 from pathlib import Path
 from typing import Literal
 
@@ -16,11 +17,14 @@ from hornbook.pipeline.finetune import check_examples, finetune_classifiers, fin
 from hornbook.pipeline.pretrain import pretrain
 from hornbook.pipeline.questions import ask_some
 from hornbook.pipeline.recipe import Recipe, to_toml
-from hornbook.pipeline.summary import Outcome, report_on
+from hornbook.pipeline.summary import REPORT, Outcome, report_on
 from hornbook.pipeline.tokens import make_tokenizer, make_tokens
 from hornbook.pipeline.workspace import Workspace
-from hornbook.runtime import choose_runtime
+from hornbook.processes import ONE, Processes, joined_processes
+from hornbook.runtime import Runtime, RuntimeSettings
 from hornbook.tokenizing.tokenizer import Tokenizer
+from hornbook.training.selftest import trusted_runtime
+from hornbook.training.trackers import require_trackers
 
 Goal = Literal["pretrain", "classify", "instruct", "all"]
 
@@ -33,23 +37,33 @@ def run(recipe: Recipe, goal: Goal = "all") -> Path:
         KeyboardInterrupt: Ctrl-C; the training under way has saved a checkpoint.
     """
     workspace = Workspace(recipe.directory)
-    with workspace.lock():
+    with (
+        joined_processes(recipe.runtime.device, recipe.parallel.timeout) as processes,
+        workspace.lock() if processes.is_main else contextlib.nullcontext(),
+    ):
         check_examples(recipe, goal)  # now, not after an hour of pre-training
-        write_text(workspace.directory / "recipe.toml", to_toml(recipe))
-        context = _up_to_tokens(recipe, workspace)
+        if processes.is_main:
+            require_trackers(recipe.run.trackers)
+            write_text(workspace.directory / "recipe.toml", to_toml(recipe))
+        context = processes.main_first(lambda: _up_to_tokens(recipe, workspace, processes))
 
         outcome = Outcome(pretrain(context))
         if goal == "classify" or (goal == "all" and recipe.classifies):
             outcome.classifiers = finetune_classifiers(context, outcome.pretrained.base)
         if goal == "instruct" or (goal == "all" and recipe.instructs):
             outcome.followers = finetune_followers(context, outcome.pretrained.base)
-        if outcome.followers:
-            best = load_bundle(outcome.followers[0].folder, context.runtime)
-            outcome.answered = ask_some(context, best)
-
-        path = report_on(context, outcome)
-    console.print(f"\nreport: {path}", markup=False)
+        path = processes.main_first(
+            lambda: _report(context, outcome), lambda: workspace.directory / REPORT
+        )
+        console.print(f"\nreport: {path}", markup=False)
     return path
+
+
+def _report(context: Context, outcome: Outcome) -> Path:
+    if outcome.followers:
+        best = load_bundle(outcome.followers[0].folder, context.runtime)
+        outcome.answered = ask_some(context, best)
+    return report_on(context, outcome)
 
 
 def tokenize_corpus(recipe: Recipe) -> tuple[Corpus, Tokenizer]:
@@ -67,9 +81,19 @@ def sample_tokens(recipe: Recipe) -> Context:
         return _up_to_tokens(recipe, workspace)
 
 
-def _up_to_tokens(recipe: Recipe, workspace: Workspace) -> Context:
-    runtime = choose_runtime(recipe.runtime)
+def _up_to_tokens(recipe: Recipe, workspace: Workspace, processes: Processes = ONE) -> Context:
+    runtime = _agreed_runtime(recipe.runtime, processes)
     corpus = make_corpus(recipe, workspace)
     tokenizer = make_tokenizer(recipe, workspace, corpus)
     store = make_tokens(recipe, workspace, corpus, tokenizer)
-    return Context(recipe, workspace, runtime, corpus, tokenizer, store)
+    return Context(recipe, workspace, runtime, corpus, tokenizer, store, processes)
+
+
+def _agreed_runtime(settings: RuntimeSettings, processes: Processes) -> Runtime:
+    """Each process's own device, in the precision that the main one has chosen."""
+    if processes.is_main:
+        runtime = trusted_runtime(settings)
+        processes.as_main(str(runtime.dtype).removeprefix("torch."))
+        return runtime
+    precision = processes.as_main("")
+    return trusted_runtime(settings.model_copy(update={"precision": precision}))

@@ -24,7 +24,7 @@ ORDER = (
     "cli",
     "__main__",
 )
-LEAVES = {"errors", "config", "artifact", "console", "runtime"}
+LEAVES = {"errors", "config", "artifact", "console", "processes", "runtime"}
 FORBIDDEN = {
     ("checkpoints", "training"),
     ("checkpoints", "tokenizing"),

@@ -9,7 +9,9 @@ from hornbook.artifact import (
     hash_file,
     hash_json,
     new_directory,
+    put_back,
     read_manifest,
+    remove_directory,
     write_manifest,
     write_text,
 )
@@ -164,3 +166,44 @@ def test_other_things_are_told_apart(tmp_path: Path) -> None:
 def test_a_file_is_hashed_by_its_bytes(tmp_path: Path) -> None:
     (tmp_path / "empty").write_bytes(b"")
     assert hash_file(tmp_path / "empty").startswith("e3b0c44298fc1c14")
+
+
+def test_directories_are_flushed_too_before_the_rename(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a power failure could leave a directory that lacks its files' names."""
+    flushed: list[str] = []
+    monkeypatch.setattr(artifact, "_flush", lambda path: flushed.append(path.name))
+    make(tmp_path / "made")
+    assert {"data.txt", "part", "manifest.json"} <= set(flushed)
+    assert flushed[-2].startswith(".made")  # the new directory, then the one that holds its name
+    assert flushed[-1] == tmp_path.name
+
+
+def test_a_replacement_cut_in_two_is_undone(tmp_path: Path) -> None:
+    made = make(tmp_path / "made")
+    made.rename(tmp_path / ".made.old")
+    put_back(made)
+    read_manifest(made, KIND)
+    put_back(made)
+    assert names(tmp_path) == ["made"]
+
+
+def test_a_directory_is_removed_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = make(tmp_path / "made")
+    remove = artifact.shutil.rmtree
+
+    def die_at_the_first_file(path: Path, ignore_errors: bool = False) -> None:
+        if path.exists():
+            next(iter(path.rglob("*.txt"))).unlink()
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(artifact.shutil, "rmtree", die_at_the_first_file)
+    with pytest.raises(KeyboardInterrupt):
+        remove_directory(made)
+    assert not made.exists()
+    monkeypatch.setattr(artifact.shutil, "rmtree", remove)
+    remove_directory(make(tmp_path / "made"))
+    assert names(tmp_path) == []

@@ -1,9 +1,9 @@
 """A checkpoint: a model, and what is needed to go on training it, in one directory.
 
     model.safetensors       the weights; a matrix that two modules share is stored once
-    optimizer.safetensors   the optimizer's tensors and torch's random state (only to resume from)
+    optimizer.safetensors   the optimizer's tensors and torch's random states (only to resume from)
     config.json             the model's config and facts about it (classes of a classifier ...)
-    state.json              where training stood (only to resume from)
+    state.json              where training stood, its plan and recipe (only to resume from)
     manifest.json           SHA-256 of these files, fingerprint of the tokenizer
 
 Nothing is pickled: a pickle can run code when it is read.
@@ -21,6 +21,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from hornbook.artifact import Manifest, new_directory, read_manifest, write_manifest, write_text
+from hornbook.checkpoints.random_state import PREFIX as RANDOM_PREFIX
+from hornbook.checkpoints.random_state import random_state, set_random_state
+from hornbook.checkpoints.shards import is_sharded, read_whole
 from hornbook.config import validate
 from hornbook.errors import HornbookError
 from hornbook.model.config import ModelConfig
@@ -30,7 +33,6 @@ KIND = "checkpoint"
 WEIGHTS, OPTIMIZER = "model.safetensors", "optimizer.safetensors"
 CONFIG, STATE = "config.json", "state.json"
 PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle")
-RANDOM_CPU, RANDOM_CUDA = "random.cpu", "random.cuda"
 OPTIMIZER_PREFIX = "optimizer."
 
 
@@ -81,6 +83,69 @@ class LoadedModel:
             )
 
 
+@dataclass(frozen=True)
+class Content:
+    """What a checkpoint will hold. The tensors are the model's own until they are copied."""
+
+    tensors: dict[str, dict[str, Tensor]]
+    """By file, then by name; on any device."""
+    texts: dict[str, str]
+    """JSON by file: written out when the content was gathered, so nothing changes it later."""
+    settings: dict[str, Any]
+    inputs: dict[str, str]
+    facts: dict[str, Any]
+
+    def with_tensors(self, tensors: dict[str, dict[str, Tensor]]) -> "Content":
+        """The same with other tensors under the same names."""
+        return Content(tensors, self.texts, self.settings, self.inputs, self.facts)
+
+
+def gather_content(
+    model: Transformer,
+    *,
+    tokenizer_fingerprint: str,
+    optimizer: HasState | None = None,
+    state: Mapping[str, Any] | None = None,
+    facts: Mapping[str, Any] | None = None,
+    inputs: Mapping[str, str] | None = None,
+    rank: int = 0,
+) -> Content:
+    """All that `save_checkpoint` writes, with tensors that still change as training goes on.
+
+    `rank` names the random state, where several processes save together.
+    """
+    _require_labels(model, facts or {})
+    config = model.config.model_dump()
+    tensors = {WEIGHTS: {name: tensor.detach() for name, tensor in named_once(model)}}
+    texts = {CONFIG: _json({"model": config, "facts": facts or {}})}
+    if optimizer is not None:
+        own = {f"{OPTIMIZER_PREFIX}{n}": t.detach() for n, t in optimizer.state_dict().items()}
+        tensors[OPTIMIZER] = {**own, **random_state(rank)}
+        texts[STATE] = _json(state or {})
+    inputs = {"tokenizer": tokenizer_fingerprint, **(inputs or {})}
+    return Content(tensors, texts, config, inputs, json.loads(_json(facts or {})))
+
+
+def write_content(directory: Path, content: Content) -> Manifest:
+    """Write a checkpoint whole or not at all; one that stood at `directory` is replaced.
+
+    Raises:
+        HornbookError: the disk is full or cannot be written to; nothing has changed then.
+    """
+    try:
+        with new_directory(directory) as work:
+            for name, tensors in content.tensors.items():
+                save_file(_storable(tensors), work / name)
+            for name, text in content.texts.items():
+                write_text(work / name, text)
+            return write_manifest(work, KIND, content.settings, content.inputs, content.facts)
+    except (OSError, SafetensorError) as error:
+        raise HornbookError(
+            f"the checkpoint {directory} could not be written ({error}); earlier ones are "
+            "untouched: make room and run the same command again to go on from the last."
+        ) from error
+
+
 def save_checkpoint(
     directory: Path,
     model: Transformer,
@@ -106,26 +171,15 @@ def save_checkpoint(
     Raises:
         HornbookError: the disk is full or cannot be written to; nothing has changed then.
     """
-    _require_labels(model, facts or {})
-    try:
-        with new_directory(directory) as work:
-            save_file(_own_tensors(model), work / WEIGHTS)
-            _write_json(work / CONFIG, {"model": model.config.model_dump(), "facts": facts or {}})
-            if optimizer is not None:
-                save_file(_training_tensors(optimizer), work / OPTIMIZER)
-                _write_json(work / STATE, state or {})
-            return write_manifest(
-                work,
-                KIND,
-                settings=model.config.model_dump(),
-                inputs={"tokenizer": tokenizer_fingerprint, **(inputs or {})},
-                facts=facts,
-            )
-    except (OSError, SafetensorError) as error:
-        raise HornbookError(
-            f"the checkpoint {directory} could not be written ({error}); earlier ones are "
-            "untouched: make room and go on from the last."
-        ) from error
+    content = gather_content(
+        model,
+        tokenizer_fingerprint=tokenizer_fingerprint,
+        optimizer=optimizer,
+        state=state,
+        facts=facts,
+        inputs=inputs,
+    )
+    return write_content(directory, content)
 
 
 def load_model(directory: Path, device: torch.device | str = "cpu") -> LoadedModel:
@@ -171,7 +225,7 @@ def load_training_state(directory: Path, optimizer: HasState) -> dict[str, Any]:
     """
     refuse_pickles(directory)
     manifest = read_manifest(directory, KIND)
-    if OPTIMIZER not in manifest.files:
+    if STATE not in manifest.files:
         raise HornbookError(
             f"{directory} holds a model only, without the optimizer's state; training can start "
             "from it, but not resume."
@@ -184,9 +238,7 @@ def load_training_state(directory: Path, optimizer: HasState) -> dict[str, Any]:
             if name.startswith(OPTIMIZER_PREFIX)
         }
     )
-    torch.set_rng_state(tensors[RANDOM_CPU])
-    if RANDOM_CUDA in tensors and torch.cuda.is_available():
-        torch.cuda.set_rng_state(tensors[RANDOM_CUDA])
+    set_random_state(tensors)
     return _read_json(directory, STATE, manifest)
 
 
@@ -206,12 +258,7 @@ def refuse_pickles(path: Path) -> None:
         )
 
 
-def _own_tensors(model: nn.Module) -> dict[str, Tensor]:
-    """Every tensor once, under the first of its names, contiguous and on the CPU."""
-    return {name: tensor.detach().contiguous().cpu() for name, tensor in _named_once(model)}
-
-
-def _named_once(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+def named_once(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
     """Parameters and buffers to be stored; of a shared one, the first name only."""
     stored = model.state_dict(keep_vars=True)
     seen: set[int] = set()
@@ -221,20 +268,19 @@ def _named_once(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
             yield name, tensor
 
 
-def _training_tensors(optimizer: HasState) -> dict[str, Tensor]:
-    state = optimizer.state_dict()
-    tensors = {f"{OPTIMIZER_PREFIX}{n}": t.detach().contiguous().cpu() for n, t in state.items()}
-    # Momenta of one shape are slices of one tensor, which safetensors takes for shared memory.
-    tensors = {name: tensor.clone() for name, tensor in tensors.items()}
-    tensors[RANDOM_CPU] = torch.get_rng_state()
-    if torch.cuda.is_available():
-        tensors[RANDOM_CUDA] = torch.cuda.get_rng_state()
-    return tensors
+def _storable(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Contiguous, on the CPU, and each in memory of its own.
+
+    Momenta of one shape are slices of one tensor, which safetensors takes for shared memory.
+    """
+    ready = {name: tensor.contiguous().cpu() for name, tensor in tensors.items()}
+    whole = {n: t.untyped_storage().nbytes() == t.numel() * t.itemsize for n, t in ready.items()}
+    return {name: tensor if whole[name] else tensor.clone() for name, tensor in ready.items()}
 
 
 @torch.no_grad()
 def _fill(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
-    expected = dict(_named_once(model))
+    expected = dict(named_once(model))
     for name in sorted(expected.keys() ^ tensors.keys()):
         problem = "is missing" if name in expected else "has no place in the model"
         raise HornbookError(f"{path} does not fit its {CONFIG}: {name} {problem}.")
@@ -256,8 +302,8 @@ def _require_labels(model: Transformer, facts: Mapping[str, Any]) -> None:
         raise ValueError(f"{len(labels)} labels for a head of {outputs} outputs")
 
 
-def _write_json(path: Path, value: Mapping[str, Any]) -> None:
-    write_text(path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
+def _json(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n"
 
 
 def _read_json(directory: Path, name: str, manifest: Manifest) -> dict[str, Any]:
@@ -272,12 +318,21 @@ def _read_json(directory: Path, name: str, manifest: Manifest) -> dict[str, Any]
 
 
 def _read_tensors(directory: Path, name: str, manifest: Manifest) -> dict[str, Tensor]:
+    if is_sharded(manifest.files):
+        return _from_shards(directory, name)
     path = _listed(directory, name, manifest)
     try:
         tensors: dict[str, Tensor] = load_file(path)
     except (SafetensorError, OSError) as error:
         raise HornbookError(f"{path} is damaged: {error}.") from None
     return tensors
+
+
+def _from_shards(directory: Path, name: str) -> dict[str, Tensor]:
+    """What would stand in the file `name`, had one process written the checkpoint."""
+    of_training = (OPTIMIZER_PREFIX, RANDOM_PREFIX)
+    tensors = read_whole(directory)
+    return {n: t for n, t in tensors.items() if n.startswith(of_training) == (name == OPTIMIZER)}
 
 
 def _listed(directory: Path, name: str, manifest: Manifest) -> Path:

@@ -1,7 +1,8 @@
 """The command line: parse, call, print.
 
-app.py gathers the verbs; pipeline.py has those that run stages, models.py those that use a
-trained model. Commands import what they need when they run, so that `--help` is quick.
+app.py gathers the verbs; pipeline.py has those that run stages, training.py those around a
+training, models.py those that use a trained model. Commands import what they need when they run, so
+that `--help` is quick.
 """
 
 import errno
@@ -18,7 +19,7 @@ def main() -> None:
 
 
 def _run(arguments: list[str]) -> int:
-    from hornbook.errors import HornbookError
+    from hornbook.errors import HornbookError, Terminated
 
     try:
         return _call(arguments)
@@ -27,6 +28,9 @@ def _run(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         print("\nInterrupted. Run the same command again to go on.", file=sys.stderr)
         return INTERRUPTED
+    except Terminated:
+        print("Terminated; saved. Run the same command again to go on.", file=sys.stderr)
+        return 0
     except BrokenPipeError:
         # The reader has gone (| head); python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -54,6 +58,8 @@ def _call(arguments: list[str]) -> int:
         if type(error).__name__ == "Abort":
             raise KeyboardInterrupt from None
         raise
+    if result == INTERRUPTED:  # typer's way to pass Ctrl-C on
+        raise KeyboardInterrupt
     return result if isinstance(result, int) else 0
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from hornbook import __version__
-from hornbook.cli import models, pipeline
+from hornbook.cli import models, pipeline, training
 
 app = typer.Typer(
     name="hornbook",
@@ -41,6 +41,9 @@ app.command()(pipeline.pretrain)
 finetune.command("classify")(pipeline.finetune_classify)
 finetune.command("instruct")(pipeline.finetune_instruct)
 app.add_typer(finetune, name="finetune")
+app.command()(training.estimate)
+app.command("find-lr")(training.find_lr)
+app.command()(training.compare)
 app.command()(models.generate)
 app.command()(models.chat)
 app.command()(models.classify)

@@ -29,6 +29,10 @@ class ModelConfig(Settings):
     token_shift: bool = False
     """Mix into each token's vector a learnt share of the one before: small models learn to copy
     from their context far sooner."""
+    ngram_order: int = Field(default=1, gt=0)
+    """Longest run of tokens that has a vector of its own, added to its last token's; 1 for none."""
+    ngram_rows: int = Field(default=8192, gt=0)
+    """Vectors for the runs of each length above 1; runs whose hashes agree share one."""
     norm: Literal["layernorm", "rmsnorm"] = "layernorm"
     norm_eps: float = Field(default=1e-5, gt=0)
     qk_norm: bool = False
@@ -43,6 +47,9 @@ class ModelConfig(Settings):
     """Width inside the feed-forward layer; 4 x embed_dim when not given (8/3 for SwiGLU)."""
     tied_embeddings: bool = True
     """Output head shares the token embedding's matrix."""
+    init: Literal["gpt2", "torch"] = "gpt2"
+    """How fresh weights are drawn: as GPT-2's, or as PyTorch's modules draw their own (uniform within
+    1 / sqrt(inputs), embeddings of standard deviation 1), which many tutorials leave as it is."""
     zero_init: bool = False
     """Start every residual branch's last projection at zero, so that each block begins as identity."""
     dropout: float = Field(default=0.0, ge=0, lt=1)

@@ -65,7 +65,8 @@ class KVCache:
 
         self.layers = [LayerCache(empty(), empty()) for _ in range(config.n_layers)]
         self.last_ids: Tensor | None = None
-        """Id of the last token read, int64 (batch, 1), for models with a token shift."""
+        """Ids of the last tokens read, int64 (batch, up to `Embedding.reach`), for models whose
+        embedding looks back."""
 
     @property
     def length(self) -> int:

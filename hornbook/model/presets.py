@@ -36,6 +36,14 @@ MODERN: dict[str, Any] = {
 PRESETS: dict[str, dict[str, Any]] = {
     "nano": {**MODERN, "embed_dim": 64, "n_layers": 4, "n_heads": 2},
     "mini": {**MODERN, "embed_dim": 128, "n_layers": 5, "n_heads": 4},
+    "chars": {
+        **MODERN,
+        "context_length": 128,
+        "embed_dim": 128,
+        "n_layers": 2,
+        "n_heads": 4,
+        "ngram_order": 5,
+    },
     "small-cpu": {**MODERN, "embed_dim": 384, "n_layers": 6, "n_heads": 6},
     "modern-124m": {
         **MODERN,
@@ -54,7 +62,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     "gpt2-large": {**GPT2, "embed_dim": 1280, "n_layers": 36, "n_heads": 20},
     "gpt2-xl": {**GPT2, "embed_dim": 1600, "n_layers": 48, "n_heads": 25},
 }
-"""Every field of `ModelConfig` that a preset sets; the vocabulary is the tokenizer's."""
+"""Every field of `ModelConfig` that a preset sets; the vocabulary is the tokenizer's. "chars" is
+for tokens as short as characters or bytes, of which words are made by looking up n-grams."""
 
 
 class ModelSettings(Settings):
@@ -78,6 +87,10 @@ class ModelSettings(Settings):
     """Base of the rotary frequencies."""
     token_shift: bool | None = None
     """Mix into each token's vector a learnt share of the one before."""
+    ngram_order: int | None = None
+    """Longest run of tokens that has a vector of its own, added to its last token's; 1 for none."""
+    ngram_rows: int | None = None
+    """Vectors for the runs of each length above 1."""
     norm: Literal["layernorm", "rmsnorm"] | None = None
     """Kind of normalization."""
     norm_eps: float | None = None
@@ -94,6 +107,8 @@ class ModelSettings(Settings):
     """Width inside the feed-forward layer."""
     tied_embeddings: bool | None = None
     """Output head shares the token embedding's matrix."""
+    init: Literal["gpt2", "torch"] | None = None
+    """How fresh weights are drawn: as GPT-2's, or as PyTorch's modules draw their own."""
     zero_init: bool | None = None
     """Start every residual branch's last projection at zero."""
     dropout: float | None = None

@@ -1,5 +1,7 @@
 """The transformer: embedding, a stack of blocks, a last normalization, an output head."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -12,6 +14,8 @@ from hornbook.model.norm import build_norm
 
 INIT_STD = 0.02
 """Standard deviation of fresh weights, GPT-2's."""
+LAST_PROJECTIONS = ("attention.out", "feedforward.down")
+"""With which the branches of a block end."""
 
 
 class TransformerBlock(nn.Module):
@@ -27,11 +31,22 @@ class TransformerBlock(nn.Module):
         self.attention = MultiHeadAttention(config)
         self.feedforward_norm = build_norm(config, config.embed_dim)
         self.feedforward = build_feedforward(config)
+        self.in_training: Callable[[Tensor, Rotation | None], Tensor] | None = None
+        """How a trainer has `add_branches` computed in training mode: compiled, or anew in the
+        backward pass. None for plainly, as always outside training."""
 
     def forward(
         self, x: Tensor, rotation: Rotation | None = None, cache: LayerCache | None = None
     ) -> Tensor:
         """Float (batch, tokens, embed_dim) in and out; see `MultiHeadAttention` for the rest."""
+        if self.in_training is not None and self.training:
+            return self.in_training(x, rotation)
+        return self.add_branches(x, rotation, cache)
+
+    def add_branches(
+        self, x: Tensor, rotation: Rotation | None = None, cache: LayerCache | None = None
+    ) -> Tensor:
+        """The same, without regard to how a trainer wants it."""
         x = x + self.attention(self.attention_norm(x), rotation, cache)
         y: Tensor = x + self.feedforward(self.feedforward_norm(x))
         return y
@@ -58,27 +73,45 @@ class Transformer(nn.Module):
         self.head = nn.Linear(config.embed_dim, config.vocab_size, bias=False)
         if config.tied_embeddings:
             self.head.weight = self.embedding.token.weight
+        self.loss_in_training: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
+        """How a trainer has the head's summed loss computed, from rows (rows, embed_dim), the
+        head's weight and targets (rows,); None for as everywhere."""
         self.initialize(generator)
 
     def initialize(self, generator: torch.Generator | None = None) -> None:
         """Draw all weights afresh.
 
-        Normal with a standard deviation of 0.02, biases zero. The last projection of each of the
-        2 * n_layers branches is divided by sqrt(2 * n_layers), so that their sum starts at one
-        size in a model of any depth (Radford et al. 2019, §2.3), or is zero with `zero_init`.
+        As GPT-2's: normal with a standard deviation of 0.02, biases zero; the last projection of
+        each of the 2 * n_layers branches divided by sqrt(2 * n_layers), so that their sum starts at
+        one size in a model of any depth (Radford et al. 2019, §2.3). With `init` "torch" as
+        `nn.Linear` and `nn.Embedding` draw theirs. With `zero_init` the last projections are zero.
         """
-        for module in self.modules():
+        draw = self._draw_as_torch if self.config.init == "torch" else self._draw_as_gpt2
+        for name, module in self.named_modules():
             if isinstance(module, nn.Linear | nn.Embedding):
-                nn.init.normal_(module.weight, std=INIT_STD, generator=generator)
-            if isinstance(module, nn.Linear) and module.bias is not None:
-                nn.init.zeros_(module.bias)
-        for name, weight in self.named_parameters():
-            if name.endswith(("attention.out.weight", "feedforward.down.weight")):
-                if self.config.zero_init:
-                    nn.init.zeros_(weight)
-                else:
-                    std = INIT_STD / (2 * self.config.n_layers) ** 0.5
-                    nn.init.normal_(weight, std=std, generator=generator)
+                draw(name, module, generator)
+            if self.config.zero_init and name.endswith(LAST_PROJECTIONS):
+                nn.init.zeros_(module.weight)
+
+    def _draw_as_gpt2(
+        self, name: str, module: nn.Linear | nn.Embedding, generator: torch.Generator | None
+    ) -> None:
+        last = name.endswith(LAST_PROJECTIONS)
+        std = INIT_STD / (2 * self.config.n_layers) ** 0.5 if last else INIT_STD
+        nn.init.normal_(module.weight, std=std, generator=generator)
+        if isinstance(module, nn.Linear) and module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+    def _draw_as_torch(
+        self, name: str, module: nn.Linear | nn.Embedding, generator: torch.Generator | None
+    ) -> None:
+        if isinstance(module, nn.Embedding):
+            nn.init.normal_(module.weight, generator=generator)
+            return
+        bound = module.in_features**-0.5
+        nn.init.uniform_(module.weight, -bound, bound, generator=generator)
+        if module.bias is not None:
+            nn.init.uniform_(module.bias, -bound, bound, generator=generator)
 
     def hidden(self, ids: Tensor, cache: KVCache | None = None) -> Tensor:
         """What the model has made of each token, before the head.
@@ -101,7 +134,7 @@ class Transformer(nn.Module):
         for index, block in enumerate(self.blocks):
             x = block(x, rotation, cache.layers[index] if cache is not None else None)
         if cache is not None:
-            cache.last_ids = ids[:, -1:]
+            cache.last_ids = self.embedding.last_ids(ids, cache.last_ids)
         y: Tensor = self.norm(x)
         return y
 

@@ -2,5 +2,7 @@
 
 recipe.py gathers every part's settings; workspace.py keys each stage by its settings and inputs,
 so that a second run does only what changed; fit.py drives the one training loop with evaluation,
-checkpoints and metrics; then one module per stage. bundle.py opens a trained model for use.
+checkpoints and recorder.py's metrics; then one module per stage. amounts.py and estimate.py say
+what a run will take, find_lr.py with which learning rate, compare.py how runs came out beside each
+other; history.py draws the curves. bundle.py opens a trained model for use.
 """

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from hornbook.pipeline.corpus import Corpus
 from hornbook.pipeline.recipe import Recipe
 from hornbook.pipeline.workspace import Workspace
+from hornbook.processes import ONE, Processes
 from hornbook.runtime import Runtime
 from hornbook.sampling.token_store import TokenStore
 from hornbook.tokenizing.tokenizer import Tokenizer
@@ -20,3 +21,4 @@ class Context:
     corpus: Corpus
     tokenizer: Tokenizer
     store: TokenStore
+    processes: Processes = ONE

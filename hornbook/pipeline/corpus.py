@@ -1,7 +1,7 @@
 """Stage 0 of a run: the documents, split, in one directory."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +49,11 @@ class Corpus:
         if self.count(split):
             for document in read_documents(str(self.directory / f"{split}.jsonl")):
                 yield document.text
+
+    def ids(self, split: str, numbers: Collection[int]) -> dict[int, str]:
+        """The ids of a split's documents of these numbers, counted from 0."""
+        with (self.directory / f"{split}.jsonl").open(encoding="utf-8") as lines:
+            return {n: json.loads(line)["id"] for n, line in enumerate(lines) if n in numbers}
 
     def example_file(self, name: str) -> Path | None:
         """The sample world's labelled or instruction set; None for a corpus of the user's."""

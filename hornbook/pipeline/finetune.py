@@ -4,7 +4,7 @@ Each task is trained once for each mode that the recipe lists (everything, a LoR
 in a stage of its own: classify-full, classify-lora, instruct-full, instruct-lora.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,12 +48,16 @@ from hornbook.pipeline.corpus import INSTRUCTIONS, LABELLED
 from hornbook.pipeline.fit import Task, fit
 from hornbook.pipeline.measure import answer_all
 from hornbook.pipeline.recipe import Recipe
-from hornbook.pipeline.workspace import announce, finish, finished
+from hornbook.pipeline.workspace import announce, finish, finished, results_of
 from hornbook.sampling.dataset import Examples
 from hornbook.sampling.loader import Loader
-from hornbook.training.settings import TrainingSettings
+from hornbook.training.parallel import Parallel, make_parallel
+from hornbook.training.settings import SAME_RESULTS, TrainingSettings
 
 _NOT_SET = "{} is not set: name the file of examples to learn from."
+
+WriteUp = Callable[[], dict[str, Any]]
+"""Saves what a training has come to, measures it and gives the figures; for one process to call."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,7 @@ def finetune_classifiers(context: Context, base: LoadedModel) -> list[Finetuned]
     found = []
     for mode in settings.train:
         stage = _Stage(context, base, f"classify-{mode}", mode, path)
-        found.append(stage.once(settings.model_dump(mode="json"), lambda s: _classifier(s, splits)))
+        found.append(stage.once(_deciding(settings), lambda s: _classifier(s, splits)))
     return found
 
 
@@ -86,7 +90,7 @@ def finetune_followers(context: Context, base: LoadedModel) -> list[Finetuned]:
     found = []
     for mode in settings.train:
         stage = _Stage(context, base, f"instruct-{mode}", mode, path)
-        found.append(stage.once(settings.model_dump(mode="json"), lambda s: _follower(s, *splits)))
+        found.append(stage.once(_deciding(settings), lambda s: _follower(s, *splits)))
     return found
 
 
@@ -156,7 +160,7 @@ class _Stage:
     mode: Any
     examples: Path
 
-    def once(self, settings: dict[str, Any], train: Any) -> Finetuned:
+    def once(self, settings: dict[str, Any], train: Callable[["_Stage"], WriteUp]) -> Finetuned:
         """Train unless it was done from the same base, examples and settings."""
         recipe = self.context.recipe
         key = {
@@ -169,11 +173,15 @@ class _Stage:
             "base": self.base.manifest.fingerprint,
             "examples": artifact.hash_file(self.examples),
         }
-        folder = self.context.workspace.resumable(self.name, key, inputs)
+        processes, workspace = self.context.processes, self.context.workspace
+        folder = processes.main_first(lambda: workspace.resumable(self.name, key, inputs))
         results = finished(folder)
         state = "unchanged"
         if results is None:
-            results = finish(folder, train(self))
+            write_up = train(self)
+            results = processes.main_first(
+                lambda: finish(folder, write_up()), lambda: results_of(folder)
+            )
             state = f"{results['training_seconds']:.0f} s"
         announce(self.name, state, headline(results))
         return Finetuned(self.name, results, folder)
@@ -199,35 +207,47 @@ class _Stage:
         validation: Examples | None,
         settings: ClassificationSettings | InstructionSettings,
         facts: dict[str, Any],
-    ) -> dict[str, Any]:
-        """Train, save what the mode changed, and return the figures."""
+    ) -> tuple[Transformer, dict[str, Any]]:
+        """Train; the model, whole, and the training's figures."""
         training = settings.lora_training if self.mode == "lora" else settings.training
         seed = self.context.recipe.runtime.seed
         mean_length = train.n_tokens / len(train)
+        parallel = make_parallel(self.context.recipe.parallel, self.context.runtime, model)
+        place = parallel.data_rank, parallel.data_size
         batch_size = min(training.batch_size, len(train))
+        if batch_size < training.batch_size:
+            batch_size -= batch_size % parallel.data_size
         task = Task(
             name=self.name,
             model=model,
-            train=Loader(train, batch_size, seed),
-            validation=_in_order(validation, training),
+            train=Loader(train, batch_size, seed, True, True, *place),
+            validation=_in_order(validation, training, parallel),
             settings=training,
             tokenizer_fingerprint=self.context.tokenizer.fingerprint,
             tokens_per_batch=round(mean_length * batch_size),
             facts=facts,
+            trackers=self.context.recipe.run.trackers,
+            recipe=self.context.recipe.model_dump(mode="json"),
         )
         trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
         console.print(f"  {trained:,} parameters trained", style="dim")
-        fitted = fit(task, self.folder, self.context.runtime)
-        self._save(model, facts)
-        return {**fitted.as_dict(), "trained_parameters": trained}
+        fitted = fit(task, self.folder, self.context.runtime, parallel)
+        return fitted.model, {**fitted.as_dict(), "trained_parameters": trained}
 
-    def _save(self, model: Transformer, facts: dict[str, Any]) -> None:
+    def save(self, model: Transformer, facts: dict[str, Any]) -> None:
+        """Write what the mode has changed of the model."""
         tokenizer = self.context.tokenizer
         if self.mode == "lora":
             lora = self.context.recipe.lora
             save_adapter_bundle(self.folder, model, tokenizer, facts, lora, self.base)
         else:
             save_bundle(self.folder, model, tokenizer, facts)
+
+
+def _deciding(settings: ClassificationSettings | InstructionSettings) -> dict[str, Any]:
+    """The settings that decide what comes out, as plain JSON values."""
+    free = {"training": SAME_RESULTS, "lora_training": SAME_RESULTS}
+    return settings.model_dump(mode="json", exclude=free)
 
 
 def headline(results: dict[str, Any]) -> str:
@@ -244,10 +264,13 @@ def headline(results: dict[str, Any]) -> str:
     )
 
 
-def _in_order(examples: Examples | None, settings: TrainingSettings) -> Loader | None:
+def _in_order(
+    examples: Examples | None, settings: TrainingSettings, parallel: Parallel
+) -> Loader | None:
     if examples is None:
         return None
-    return Loader(examples, settings.batch_size, seed=0, shuffle=False, drop_last=False)
+    place = parallel.data_rank, parallel.data_size
+    return Loader(examples, settings.batch_size, 0, False, False, *place)
 
 
 def _warn(report: LengthReport) -> None:
@@ -256,7 +279,7 @@ def _warn(report: LengthReport) -> None:
         console.print(f"  note: {warning}", style="yellow", markup=False)
 
 
-def _classifier(stage: _Stage, splits: LabelledSplits) -> dict[str, Any]:
+def _classifier(stage: _Stage, splits: LabelledSplits) -> WriteUp:
     context, settings = stage.context, stage.context.recipe.classification
     max_length = min(settings.max_length or stage.max_length, stage.max_length)
     train, lengths = _classification_set(context, splits, splits.train, max_length)
@@ -267,25 +290,30 @@ def _classifier(stage: _Stage, splits: LabelledSplits) -> dict[str, Any]:
     prepare_classifier(model, len(splits.classes), stage.mode, context.recipe.lora, seed)
     facts = {"task": "classify", "labels": list(splits.classes), "max_length": max_length}
     held_out = validation if splits.validation else None
-    figures = stage.fit(model, train, held_out, settings, facts)
-    test = splits.test or splits.validation or splits.train
-    texts = [example.text for example in test]
-    given = classify(
-        model, context.tokenizer, texts, context.runtime, max_length=max_length, batch_size=64
-    )
-    report = classification_report(splits.classes, splits.targets(test), given, texts)
-    baselines = _baselines(splits, test)
-    console.print(compare({stage.name: report, **baselines}))
-    return {
-        **figures,
-        **report.as_dict(),
-        "labels": list(splits.classes),
-        "examples": {"train": len(splits.train), "test": len(test)},
-        "baselines": {
-            name: {"share": baseline.accuracy.share, "macro_f1": baseline.macro_f1}
-            for name, baseline in baselines.items()
-        },
-    }
+    trained, figures = stage.fit(model, train, held_out, settings, facts)
+
+    def write_up() -> dict[str, Any]:
+        stage.save(trained, facts)
+        test = splits.test or splits.validation or splits.train
+        texts = [example.text for example in test]
+        given = classify(
+            trained, context.tokenizer, texts, context.runtime, max_length=max_length, batch_size=64
+        )
+        report = classification_report(splits.classes, splits.targets(test), given, texts)
+        baselines = _baselines(splits, test)
+        console.print(compare({stage.name: report, **baselines}))
+        return {
+            **figures,
+            **report.as_dict(),
+            "labels": list(splits.classes),
+            "examples": {"train": len(splits.train), "test": len(test)},
+            "baselines": {
+                name: {"share": baseline.accuracy.share, "macro_f1": baseline.macro_f1}
+                for name, baseline in baselines.items()
+            },
+        }
+
+    return write_up
 
 
 def _classification_set(
@@ -317,7 +345,7 @@ def _follower(
     train: Sequence[Instruction],
     validation: Sequence[Instruction],
     test: Sequence[Instruction],
-) -> dict[str, Any]:
+) -> WriteUp:
     context, settings = stage.context, stage.context.recipe.instruction
     max_length = min(settings.max_length or stage.max_length, stage.max_length)
     arguments = (context.tokenizer, settings.template, max_length, settings.mask_prompt)
@@ -333,11 +361,16 @@ def _follower(
     asked = (test or validation or train)[: settings.questions]
     prepare_follower(model, stage.mode, context.recipe.lora, context.recipe.runtime.seed)
     facts = {"task": "instruct", "template": settings.template, "turns": 1}
-    figures = stage.fit(model, train_set, validation_set, settings, facts)
-    answers = answer_all(load_bundle(stage.folder, context.runtime), asked)
-    console.print(answers)
-    return {
-        **figures,
-        "answers": answers.as_dict(per_category=3),
-        "examples": {"train": len(train), "test": len(test)},
-    }
+    trained, figures = stage.fit(model, train_set, validation_set, settings, facts)
+
+    def write_up() -> dict[str, Any]:
+        stage.save(trained, facts)
+        answers = answer_all(load_bundle(stage.folder, context.runtime), asked)
+        console.print(answers)
+        return {
+            **figures,
+            "answers": answers.as_dict(per_category=3),
+            "examples": {"train": len(train), "test": len(test)},
+        }
+
+    return write_up

@@ -1,25 +1,43 @@
 """One training, whatever its objective: the loop driven, with all that happens between its steps."""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from hornbook.checkpoints.folder import CheckpointFolder
-from hornbook.checkpoints.store import load_training_state, load_weights
+from hornbook.checkpoints.saver import Saver
+from hornbook.checkpoints.sharded import ShardedSaver, load_training_parts, load_weights_parts
+from hornbook.checkpoints.store import gather_content, load_training_state, load_weights
 from hornbook.console import Meter, console, meter
 from hornbook.model.transformer import Transformer
-from hornbook.pipeline.recorder import Recorder
+from hornbook.pipeline.incidents import Incidents, LossWatch
+from hornbook.pipeline.micro_batch import settle_micro_batch
+from hornbook.pipeline.recorder import (
+    STEPS_AT_ONCE_ON_GPU,
+    Onlooker,
+    Recorder,
+    describe_trackers,
+    utilization_text,
+)
+from hornbook.pipeline.resuming import CURVE, require_same_run, warnings_shown
 from hornbook.runtime import Runtime
+from hornbook.sampling.batch import Batch
 from hornbook.sampling.loader import Loader
+from hornbook.sampling.prefetch import prefetched
+from hornbook.training.acceleration import accelerate
 from hornbook.training.evaluation import Score, evaluate
-from hornbook.training.loop import Step, hold_interrupt, train_steps
+from hornbook.training.flops import Cost, training_cost
+from hornbook.training.guard import Spike, SpikeGuard
+from hornbook.training.loop import Interrupt, Step, hold_interrupt, train_steps
 from hornbook.training.optimizer import Optimizer
+from hornbook.training.parallel import ALONE, Parallel
 from hornbook.training.schedule import Plan, plan_training
 from hornbook.training.settings import TrainingSettings
+from hornbook.training.trackers import TrackerName, Trackers
 
 CHECKPOINTS = "checkpoints"
 
@@ -31,7 +49,7 @@ class Task:
     name: str
     """The stage, as shown beside the progress bar."""
     model: Transformer
-    """On the runtime's device; only parameters that require gradients are trained."""
+    """Trained in place: those parameters that require gradients."""
     train: Loader
     validation: Loader | None
     """None when no data were held out: then the last weights are kept instead of the best."""
@@ -40,14 +58,27 @@ class Task:
     tokens_per_batch: int
     facts: dict[str, Any]
     """Stored with each checkpoint; a classifier's labels."""
-    sample: Callable[[], str] | None = None
-    """A piece of text that the model writes now."""
+    sample: Callable[[Transformer], str] | None = None
+    """A piece of text that the model writes now; given the model, whole."""
+    trackers: tuple[TrackerName, ...] = ()
+    """Where the figures can be watched besides the run's own files."""
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    """The run's resolved settings, stored with each checkpoint; plain JSON values."""
+    trace: Callable[[int], list[str]] | None = None
+    """Names the documents of a batch of `train` by its `Batch.position`."""
+
+    def samples(self, position: int) -> list[str]:
+        """What can be said of any batch: the numbers of its samples among the training set's."""
+        return [f"training sample {index + 1:,}" for index in self.train.samples(position)]
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """What came out; the model itself was trained in place and holds the best weights."""
+    """What came out."""
 
+    model: Transformer
+    """With the best weights, in evaluation mode, whole in every process: the task's model where
+    it was not divided."""
     steps: int
     validation: Score | None
     """Of the weights kept."""
@@ -55,14 +86,18 @@ class Fitted:
     """Input tokens read."""
     seconds: float
     """Time in training steps."""
+    cost: Cost
+    """Arithmetic of a token, and the device's peak."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
+        rate = self.tokens / max(self.seconds, 1e-9)
         figures: dict[str, Any] = {
             "steps": self.steps,
             "tokens": self.tokens,
             "training_seconds": round(self.seconds, 1),
-            "tokens_per_second": round(self.tokens / max(self.seconds, 1e-9)),
+            "tokens_per_second": round(rate),
+            "mfu": round(self.cost.utilization(rate), 4),
         }
         if self.validation is not None:
             figures["validation_loss"] = self.validation.loss
@@ -70,107 +105,242 @@ class Fitted:
         return figures
 
 
-def fit(task: Task, folder: Path, runtime: Runtime) -> Fitted:
+def fit(task: Task, folder: Path, runtime: Runtime, parallel: Parallel = ALONE) -> Fitted:
     """Train a task to its end, going on from the newest checkpoint in `folder` if there is one.
 
     Raises:
+        HornbookError: the checkpoint there is another run's, a checkpoint could not be written, or
+            training itself failed.
         KeyboardInterrupt: Ctrl-C was pressed; a checkpoint of the last whole step is saved.
+        Terminated: SIGTERM came; the same.
     """
     plan = plan_training(task.settings, task.train.batches_per_epoch, task.tokens_per_batch)
     console.print(f"  {plan.describe()}", style="dim")
-    torch.manual_seed(runtime.seed)  # dropout's: the same whichever stages ran before this one
-    run = _Fit(task, folder, runtime, plan)
-    with (
-        meter(task.name, plan.total_steps, "step", run.start_step) as shown,
-        hold_interrupt() as interrupt,
-    ):
-        for step in run.steps():
-            run.after(step, shown)
-            if interrupt.requested:
-                run.save(step)
-                raise KeyboardInterrupt
+    # Dropout's: the same whichever stages ran before this one, another for each share of a batch.
+    torch.manual_seed(runtime.seed + parallel.data_rank)
+    run = _Fit(task, folder, runtime, plan, parallel)
+    with hold_interrupt() as interrupt, run.saver:
+        while run.done < plan.total_steps:  # once, and once more after each loss spike
+            run.train(interrupt)
     return run.finish()
 
 
 class _Fit:
     """The state of one training between its steps."""
 
-    def __init__(self, task: Task, folder: Path, runtime: Runtime, plan: Plan) -> None:
-        self.task, self.runtime, self.plan = task, runtime, plan
-        self.optimizer = Optimizer(task.model, task.settings, runtime.dtype)
+    def __init__(
+        self, task: Task, folder: Path, runtime: Runtime, plan: Plan, parallel: Parallel
+    ) -> None:
+        self.task, self.runtime, self.plan, self.parallel = task, runtime, plan, parallel
+        self._accelerate()
+        parallel.spread(task.model, runtime.device)
+        self.optimizer = Optimizer(task.model, task.settings, runtime.dtype, parallel)
+        limit = task.settings.spike_guard
+        self.guard = SpikeGuard(self.optimizer, task.settings, limit) if limit else None
         self.checkpoints = CheckpointFolder(folder / CHECKPOINTS, task.settings.keep)
-        self.start_step, self.position, self.seconds = 0, 0, 0.0
-        self.score: Score | None = None
+        self.alone = parallel.world_size == 1
+        self.saver: Saver | ShardedSaver = (
+            Saver(self.checkpoints) if self.alone else ShardedSaver(self.checkpoints, parallel)
+        )
+        self.done, self.position, self.seconds = 0, 0, 0.0
+        self.scores: list[tuple[int, Score]] = []
+        self.saved: tuple[int, int] | None = None
         self._resume()
-        self.recorder = Recorder(folder, plan, self.start_step)
+        if self.guard:
+            self.guard.snapshot(self.done)
+        self.settings = settle_micro_batch(
+            task.settings, task.model, task.train, folder, runtime, parallel
+        )
+        self.cost = _cost(task, runtime)
+        self.recorder = self._recorder(folder)
+        self.incidents = Incidents(folder, task.trace or task.samples, parallel.is_main)
+        self.watch = LossWatch(runtime, self.incidents, self.guard)
+
+    @property
+    def score(self) -> Score | None:
+        """The newest evaluation's."""
+        return self.scores[-1][1] if self.scores else None
+
+    def _accelerate(self) -> None:
+        same_width = self.task.train.dataset.same_width
+        for done in accelerate(self.task.model, self.task.settings, self.runtime, same_width):
+            console.print(f"  {done}", style="dim")
 
     def _resume(self) -> None:
-        newest = self.checkpoints.latest()
+        newest = self._agreed(self.checkpoints.latest)
         if newest is None:
             return
-        load_weights(newest, self.task.model)
-        state = load_training_state(newest, self.optimizer)
-        self.start_step, self.position = state["step"], state["position"]
+        self._load_weights(newest)
+        if self.alone:
+            state = load_training_state(newest, self.optimizer)
+        else:
+            state = load_training_parts(newest, self.optimizer, self.parallel.rank)
+        require_same_run(newest, state, self._identity())
+        self.done, self.position = state["step"], state["position"]
         self.seconds = state["seconds"]
-        self.score = _score_from(state.get("validation"))
-        console.print(f"  going on from step {self.start_step:,} ({newest})")
+        score = _score_from(state["validation"])
+        self.scores = [] if score is None else [(self.done, score)]
+        if self.guard and state["guard"]:
+            self.guard.load_state_dict(state["guard"])
+        console.print(f"  going on from step {self.done:,} ({newest})")
 
-    def steps(self) -> Any:
-        """The steps that are still to do."""
+    def _agreed(self, find: Callable[[], Path | None]) -> Path | None:
+        """The checkpoint that the main process finds, and has verified."""
+        step = -1
+        if self.parallel.is_main:
+            with warnings_shown():
+                found = find()
+            step = next((s for s, path in self.checkpoints.steps().items() if path == found), -1)
+        step = self.parallel.of_main(step)
+        return self.checkpoints.place(step) if step >= 0 else None
+
+    def _load_weights(self, checkpoint: Path) -> None:
+        load = load_weights if self.alone else load_weights_parts
+        load(checkpoint, self.task.model)
+
+    def _identity(self) -> dict[str, Any]:
+        """What a checkpoint must have in common with the run that goes on from it."""
+        curve = {name: getattr(self.plan, name) for name in CURVE}
+        return {"tokenizer": self.task.tokenizer_fingerprint, **curve}
+
+    def _recorder(self, folder: Path) -> Recorder:
+        if not self.parallel.is_main:
+            return Onlooker()
+        console.print(f"  {utilization_text(self.cost)}", style="dim")
+        if self.task.trackers:
+            console.print(f"  {describe_trackers(self.task.trackers)}", style="dim")
+        settings = self.task.settings.model_dump(mode="json")
+        trackers = Trackers(self.task.trackers, folder, settings, self.done)
+        at_once = 1 if self.runtime.device.type == "cpu" else STEPS_AT_ONCE_ON_GPU
+        return Recorder(folder, self.plan, self.done, self.cost, trackers, at_once)
+
+    def train(self, interrupt: Interrupt) -> None:
+        """Do the steps that are left, up to the end or to a loss spike and back from there."""
+        with (
+            meter(self.task.name, self.plan.total_steps, "step", self.done) as shown,
+            prefetched(self.task.train.batches(self.position), self.runtime.device) as batches,
+        ):
+            for step in self._steps(batches):
+                spike = self._after(step, shown)
+                stops = self.parallel.any(interrupt.requested)
+                spike = spike or (self.watch.look_at_all() if stops else None)
+                if spike is not None:
+                    self._go_back(spike, shown)
+                if stops:
+                    self._stop(interrupt, shown)
+                if spike is not None:
+                    return
+
+    def _steps(self, batches: Iterator[Batch]) -> Iterator[Step]:
         return train_steps(
             self.task.model,
             self.optimizer,
-            self.task.train.batches(self.position),
-            self.task.settings,
+            batches,
+            self.settings,
             self.runtime,
             self.plan,
-            self.start_step,
+            self.done,
+            self.parallel,
+            self.saver.may_change,
         )
 
-    def after(self, step: Step, shown: Meter) -> None:
-        """Log a step; evaluate, sample and save when each is due."""
+    def _after(self, step: Step, shown: Meter) -> Spike | None:
+        """Log a step; evaluate, sample and save when each is due. A spike undoes the step."""
+        task, plan = self.task, self.plan
+        self.done, self.position = step.index, step.position
         self.seconds += step.seconds
         self.recorder.step(step, shown, self.score)  # before a save, so that it is never missing
-        if self.plan.due(step.index, self.plan.eval_every):
-            self._evaluate(step)
-        if self.task.sample is not None and self.plan.due(step.index, self.plan.sample_every):
-            self.recorder.sample(step, self.task.sample())
-        if self.plan.due(step.index, self.plan.save_every):
-            self.save(step)
+        evaluates, saves = (plan.due(self.done, n) for n in (plan.eval_every, plan.save_every))
+        samples = task.sample is not None and plan.due(self.done, plan.sample_every)
+        keeps = self.guard is not None and self.guard.due(self.done)
+        spike = self.watch.look(step, at_all=evaluates or saves or samples or keeps)
+        if spike is not None:
+            return spike
+        if evaluates and task.validation is not None:
+            self.scores.append((self.done, self._evaluate(task.validation)))
+            self.recorder.evaluation(step, self.scores[-1][1])
+        if samples and task.sample is not None:
+            self._sample(step, task.sample)
+        if self.guard and keeps:
+            self.guard.snapshot(self.done)
+        if saves:
+            self._save()
+        return None
 
-    def _evaluate(self, step: Step) -> None:
-        if self.task.validation is None:
+    def _evaluate(self, validation: Loader) -> Score:
+        return evaluate(self.task.model, validation.epoch(), self.runtime, self.parallel)
+
+    def _sample(self, step: Step, sample: Callable[[Transformer], str]) -> None:
+        """Let the main process write a piece of text, with the whole model."""
+        model = self.parallel.gather(self.task.model)
+        if self.parallel.is_main:
+            self.recorder.sample(step, sample(model))
+        self.parallel.barrier()
+
+    def _save(self) -> None:
+        """Hand over a checkpoint that training can go on from, exactly."""
+        if self.saved == (self.done, self.position):
             return
-        self.score = evaluate(self.task.model, self.task.validation.epoch(), self.runtime)
-        self.recorder.evaluation(step, self.score)
-
-    def save(self, step: Step) -> None:
-        """Write a checkpoint that training can go on from, exactly."""
+        if self.guard:
+            self.guard.snapshot(self.done)
         score = self.score
-        self.checkpoints.save(
-            step.index,
+        content = gather_content(
             self.task.model,
             tokenizer_fingerprint=self.task.tokenizer_fingerprint,
             optimizer=self.optimizer,
             state={
-                "position": step.position,
+                "step": self.done,
+                "position": self.position,
                 "seconds": self.seconds,
                 "validation": None if score is None else [score.loss, score.tokens],
+                "guard": self.guard.state_dict() if self.guard else None,
+                "run": self._identity(),
+                "recipe": dict(self.task.recipe),
             },
             facts=self.task.facts,
-            validation_loss=None if score is None else score.loss,
+            rank=self.parallel.rank,
         )
+        self.saver.save(self.done, content, None if score is None else score.loss)
+        self.saved = self.done, self.position
+
+    def _go_back(self, spike: Spike, shown: Meter) -> None:
+        """Put back the state from before a spike, and go on behind its batch."""
+        assert self.guard
+        self.recorder.flush(shown, self.score)
+        self.saver.wait()
+        self.done, self.position = self.guard.go_back(spike), spike.position
+        self.scores = [(step, score) for step, score in self.scores if step <= self.done]
+        self.recorder.go_back(self.done)
+        if self.parallel.is_main:
+            self.checkpoints.forget_after(self.done)
+        self.incidents.spike(spike, self.done)
+        self._save()  # so that a run resumed from here leaves the batch out, too
+
+    def _stop(self, interrupt: Interrupt, shown: Meter) -> None:
+        """End as a signal asks, with everything saved."""
+        self.recorder.flush(shown, self.score)
+        self._save()
+        self.saver.wait()
+        self.recorder.close()
+        raise interrupt.exception()
 
     def finish(self) -> Fitted:
         """Put the best weights saved into the model."""
-        best = self.checkpoints.best()
+        best = self._agreed(self.checkpoints.best)
+        score = self.score
         if best is not None:
-            load_weights(best, self.task.model)
+            self._load_weights(best)
             assert self.task.validation is not None
-            self.score = evaluate(self.task.model, self.task.validation.epoch(), self.runtime)
-        self.task.model.eval()
+            score = self._evaluate(self.task.validation)
+        model = self.parallel.gather(self.task.model).eval()
+        self.recorder.close()
         tokens = self.plan.total_steps * self.plan.tokens_per_batch
-        return Fitted(self.plan.total_steps, self.score, tokens, self.seconds)
+        return Fitted(model, self.plan.total_steps, score, tokens, self.seconds, self.cost)
+
+
+def _cost(task: Task, runtime: Runtime) -> Cost:
+    mean_length = task.tokens_per_batch / task.settings.batch_size
+    return training_cost(task.model, mean_length, runtime)
 
 
 def _score_from(saved: list[float] | None) -> Score | None:

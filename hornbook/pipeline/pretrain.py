@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from hornbook.checkpoints.store import LoadedModel, load_model
@@ -15,10 +16,12 @@ from hornbook.model.transformer import Transformer, count_parameters
 from hornbook.pipeline.bundle import MODEL, save_bundle
 from hornbook.pipeline.context import Context
 from hornbook.pipeline.fit import Task, fit
-from hornbook.pipeline.workspace import announce, finish, finished
+from hornbook.pipeline.workspace import announce, finish, finished, results_of
 from hornbook.sampling.loader import Loader
 from hornbook.sampling.windows import Windows, make_windows
 from hornbook.training.evaluation import evaluate
+from hornbook.training.parallel import ALONE, Parallel, make_parallel
+from hornbook.training.settings import SAME_RESULTS
 
 STAGE = "pretrain"
 PROMPT_WORDS = 6
@@ -41,14 +44,17 @@ def pretrain(context: Context) -> Pretrained:
     config = resolve(recipe.model, context.tokenizer.vocab_size)
     settings = {
         "model": config.model_dump(mode="json"),
-        "training": recipe.training.model_dump(mode="json"),
+        "training": recipe.training.model_dump(mode="json", exclude=SAME_RESULTS),
         "sampling": recipe.sampling.model_dump(mode="json"),
         "prompts": list(recipe.run.prompts),
         "generation": recipe.generation.model_dump(mode="json"),
         "seed": recipe.runtime.seed,
         "precision": recipe.runtime.precision,
     }
-    folder = context.workspace.resumable(STAGE, settings, {"tokens": context.store.fingerprint})
+    inputs = {"tokens": context.store.fingerprint}
+    folder = context.processes.main_first(
+        lambda: context.workspace.resumable(STAGE, settings, inputs)
+    )
     results = finished(folder)
     if results is not None:
         announce(STAGE, "unchanged", headline(results))
@@ -72,30 +78,39 @@ def headline(results: dict[str, Any]) -> str:
 def _train(context: Context, config: ModelConfig, folder: Path) -> dict[str, Any]:
     runtime, tokenizer = context.runtime, context.tokenizer
     seed = torch.Generator().manual_seed(context.recipe.runtime.seed)
-    model = Transformer(config, seed).to(runtime.device)
+    model = Transformer(config, seed)
+    parallel = make_parallel(context.recipe.parallel, runtime, model)
     console.print(f"  {count_parameters(model):,} parameters · {runtime.reason}", style="dim")
     prompts = held_out_prompts(context)
     task = Task(
         name=STAGE,
         model=model,
-        train=_train_loader(context, config),
-        validation=_held_out_loader(context, config, "validation"),
+        train=_train_loader(context, config, parallel),
+        validation=_held_out_loader(context, config, "validation", parallel),
         settings=context.recipe.training,
         tokenizer_fingerprint=tokenizer.fingerprint,
         tokens_per_batch=context.recipe.training.batch_size * _max_length(context, config),
         facts={"task": STAGE},
-        sample=lambda: prompts[0] + _continue(context, model, prompts[0]),
+        sample=lambda model: prompts[0] + _continue(context, model, prompts[0]),
+        trackers=context.recipe.run.trackers,
+        recipe=context.recipe.model_dump(mode="json"),
+        trace=lambda position: documents_of(context, config, position),
     )
-    fitted = fit(task, folder, runtime)
-    results: dict[str, Any] = {
-        **fitted.as_dict(),
-        "parameters": count_parameters(model),
-        "runtime": runtime.reason,
-        **_score(context, config, model),
-        "samples": [[prompt, _continue(context, model, prompt)] for prompt in prompts],
-    }
-    save_bundle(folder, model, tokenizer, {"task": STAGE})
-    return finish(folder, results)
+    fitted = fit(task, folder, runtime, parallel)
+    model, held_out = fitted.model, _score(context, config, fitted.model, parallel)
+
+    def write() -> dict[str, Any]:
+        results: dict[str, Any] = {
+            **fitted.as_dict(),
+            "parameters": count_parameters(model),
+            "runtime": runtime.reason,
+            **held_out,
+            "samples": [[prompt, _continue(context, model, prompt)] for prompt in prompts],
+        }
+        save_bundle(folder, model, tokenizer, {"task": STAGE})
+        return finish(folder, results)
+
+    return context.processes.main_first(write, lambda: results_of(folder))
 
 
 def _continue(context: Context, model: Transformer, prompt: str) -> str:
@@ -127,7 +142,20 @@ def windows_of(context: Context, config: ModelConfig, split: str) -> Windows:
     return make_windows(tokens, sampling, config.context_length, f"the {split} split")
 
 
-def _train_loader(context: Context, config: ModelConfig) -> Loader:
+def documents_of(context: Context, config: ModelConfig, position: int) -> list[str]:
+    """The documents that a batch of the training split, by its `Batch.position`, has tokens of."""
+    windows = windows_of(context, config, "train")
+    starts = context.store.boundaries("train")
+    numbers: set[int] = set()
+    for sample in _train_loader(context, config).samples(position):
+        start, stop = windows.span(int(sample))
+        first, last = np.searchsorted(starts, (start, stop - 1), side="right") - 1
+        numbers.update(range(first, last + 1))
+    ids = context.corpus.ids("train", numbers)
+    return [f"{ids[number]} (document {number + 1:,} of the train split)" for number in sorted(ids)]
+
+
+def _train_loader(context: Context, config: ModelConfig, parallel: Parallel = ALONE) -> Loader:
     sampling = context.recipe.sampling
     return Loader(
         windows_of(context, config, "train"),
@@ -135,11 +163,13 @@ def _train_loader(context: Context, config: ModelConfig) -> Loader:
         context.recipe.runtime.seed,
         shuffle=sampling.shuffle,
         drop_last=sampling.drop_last,
+        rank=parallel.data_rank,
+        world_size=parallel.data_size,
     )
 
 
 def _held_out_loader(
-    context: Context, config: ModelConfig, split: str, limit: bool = True
+    context: Context, config: ModelConfig, split: str, parallel: Parallel, limit: bool = True
 ) -> Loader | None:
     """Windows laid end to end over a split that is held out, the last one shorter.
 
@@ -152,15 +182,18 @@ def _held_out_loader(
         tokens = tokens[: context.recipe.training.eval_sequences * length + 1]
     windows = Windows(tokens, length, drop_last=False, name=f"the {split} split")
     batch_size = context.recipe.training.batch_size
-    return Loader(windows, batch_size, seed=0, shuffle=False, drop_last=False)
+    place = parallel.data_rank, parallel.data_size
+    return Loader(windows, batch_size, 0, False, False, *place)
 
 
-def _score(context: Context, config: ModelConfig, model: Transformer) -> dict[str, Any]:
+def _score(
+    context: Context, config: ModelConfig, model: Transformer, parallel: Parallel
+) -> dict[str, Any]:
     """Loss, perplexity and bits a byte over the whole test set, or validation set without one."""
     for split in ("test", "validation"):
-        loader = _held_out_loader(context, config, split, limit=False)
+        loader = _held_out_loader(context, config, split, parallel, limit=False)
         if loader is not None:
-            score = evaluate(model, loader.epoch(), context.runtime)
+            score = evaluate(model, loader.epoch(), context.runtime, parallel)
             return {
                 "held_out": {
                     "split": split,

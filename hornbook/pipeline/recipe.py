@@ -16,7 +16,9 @@ from hornbook.model.presets import ModelSettings
 from hornbook.runtime import RuntimeSettings
 from hornbook.sampling.windows import SamplingSettings
 from hornbook.tokenizing.settings import TokenizerSettings
+from hornbook.training.parallel import ParallelSettings
 from hornbook.training.settings import LENGTHS, TrainingSettings
+from hornbook.training.trackers import TrackerName
 
 RUNS = Path("runs")
 QUICKSTART = "quickstart"
@@ -30,6 +32,9 @@ class RunSettings(Settings):
     prompts: tuple[str, ...] = ()
     """Beginnings that the pre-trained model continues while training and in the report; the
     first words of held-out documents when not given."""
+    trackers: tuple[TrackerName, ...] = ()
+    """Where every training's figures are sent besides its own metrics.jsonl: "tensorboard",
+    "wandb", "trackio". Each is an extra to install: pip install "hornbook[tensorboard]"."""
 
 
 class Recipe(Settings):
@@ -51,6 +56,8 @@ class Recipe(Settings):
     """Stages 3 to 5."""
     training: TrainingSettings = TrainingSettings()
     """Stage 6: pre-training."""
+    parallel: ParallelSettings = ParallelSettings()
+    """Stages 6 and 7: how a training is spread over the processes that torchrun has started."""
     classification: ClassificationSettings = ClassificationSettings()
     """Stage 7.1."""
     instruction: InstructionSettings = InstructionSettings()

@@ -10,14 +10,15 @@ from hornbook.corpus.split import SPLITS
 from hornbook.model.config import ModelConfig
 from hornbook.pipeline.context import Context
 from hornbook.pipeline.finetune import Finetuned
+from hornbook.pipeline.history import METRICS, picture_as_svg
 from hornbook.pipeline.pretrain import Pretrained
 from hornbook.pipeline.questions import Asked
-from hornbook.pipeline.recorder import METRICS
 from hornbook.report.page import Answered, Report, Sample, Section, Table, write_report
-from hornbook.report.plots import Curve, confusion_matrix, grouped_bars, loss_curves
+from hornbook.report.plots import confusion_matrix, grouped_bars
 from hornbook.tokenizing.statistics import describe
 from hornbook.training.metrics import read_metrics
 
+REPORT = "report.html"
 TOKENS_SHOWN = 120
 DOCUMENTS_DESCRIBED = 1_000
 EXCERPT = 600
@@ -52,7 +53,7 @@ def report_on(context: Context, outcome: Outcome) -> Path:
         figures=_headline(outcome),
         sections=sections,
     )
-    return write_report(context.workspace.directory / "report.html", report)
+    return write_report(context.workspace.directory / REPORT, report)
 
 
 def _headline(outcome: Outcome) -> list[tuple[str, str]]:
@@ -133,9 +134,10 @@ def _pretraining_section(pretrained: Pretrained) -> Section:
         "Pre-training",
         lead=f"{results['parameters']:,} parameters, {results['steps']:,} steps, "
         f"{results['tokens']:,} tokens in {results['training_seconds']:.0f} s "
-        f"({results['tokens_per_second']:,} tokens/s; {results['runtime']}).",
+        f"({results['tokens_per_second']:,} tokens/s, MFU {results['mfu']:.1%}; "
+        f"{results['runtime']}).",
         tables=scores,
-        plots=[_curves(pretrained.folder, "Pre-training")],
+        plots=[picture_as_svg(pretrained.folder, "Pre-training")],
         samples=[*while_training, *at_the_end],
     )
 
@@ -144,17 +146,6 @@ def _scores_table(held_out: Mapping[str, Any]) -> Table:
     figures = [f"{held_out[name]:.3f}" for name in ("loss", "perplexity", "bits_per_byte")]
     row = [held_out["split"], *figures, f"{held_out['tokens']:,}"]
     return Table(["split", "loss", "perplexity", "bits a byte", "tokens scored"], [row])
-
-
-def _curves(folder: Path, title: str) -> str:
-    curves = {"train": _curve(folder, "train"), "validation": _curve(folder, "evaluation")}
-    return loss_curves({name: curve for name, curve in curves.items() if curve.steps}, title)
-
-
-def _curve(folder: Path, kind: str) -> Curve:
-    records = [r for r in read_metrics(folder / METRICS, kind) if r["loss"] is not None]
-    steps, losses = [r["step"] for r in records], [r["loss"] for r in records]
-    return Curve(steps, losses, marked=kind == "evaluation")
 
 
 def _classification_section(found: Sequence[Finetuned]) -> Section:
@@ -187,7 +178,7 @@ def _classification_section(found: Sequence[Finetuned]) -> Section:
         ],
         plots=[
             confusion_matrix(first["confusion"], first["labels"]),
-            *(_curves(one.folder, one.name) for one in found),
+            *(picture_as_svg(one.folder, one.name) for one in found),
         ],
         samples=[
             Sample(f"most wrong: {w['expected']}, taken for {w['given']}", _excerpt(w["text"]))
@@ -216,7 +207,7 @@ def _instruction_section(found: Sequence[Finetuned], answered: Sequence[Asked]) 
         tables=[Table(["category", *(one.name for one in found)], rows)],
         plots=[
             grouped_bars(bars, "right answers"),
-            *(_curves(one.folder, one.name) for one in found),
+            *(picture_as_svg(one.folder, one.name) for one in found),
         ],
         answers=[
             Answered(a.question.instruction, a.question.input, a.question.output, a.given, a.right)

@@ -108,6 +108,18 @@ def finished(path: Path) -> dict[str, Any] | None:
     return results
 
 
+def results_of(path: Path) -> dict[str, Any]:
+    """The results of a training stage that is complete.
+
+    Raises:
+        HornbookError: it is not.
+    """
+    results = finished(path)
+    if results is None:
+        raise HornbookError(f"{path} has no {RESULTS}, which another process has just written.")
+    return results
+
+
 def finish(path: Path, results: Mapping[str, Any]) -> dict[str, Any]:
     """Write a training stage's results, which marks it complete."""
     artifact.write_text(path / RESULTS, json.dumps(results, indent=2) + "\n")

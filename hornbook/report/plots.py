@@ -1,52 +1,21 @@
-"""Pictures for the report, each returned as the text of an SVG element."""
+"""Pictures for the report in one style, as the text of an SVG element or a PNG file's bytes."""
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 INK = "#555f6b"
 """Mid grey for axes and text: readable on a white and on a dark page."""
-COLOURS = ("#2f7ed8", "#e0762f", "#2a9d62", "#9b59b6")
-
-
-@dataclass(frozen=True)
-class Curve:
-    """One line of a plot."""
-
-    steps: Sequence[float]
-    values: Sequence[float]
-    marked: bool = False
-    """Drawn with a mark at each value: there are few of them."""
-
-
-def loss_curves(curves: Mapping[str, Curve], title: str) -> str:
-    """Loss in nats per trained token against the step; one line a curve."""
-    with _figure(6.4, 3.2) as (figure, axes):
-        for number, (name, curve) in enumerate(curves.items()):
-            style: dict[str, Any] = (
-                {"marker": "o", "markersize": 3.5, "linewidth": 1.6}
-                if curve.marked
-                else {"linewidth": 1.0, "alpha": 0.75}
-            )
-            colour = COLOURS[number % len(COLOURS)]
-            axes.plot(curve.steps, curve.values, label=name, color=colour, **style)
-        axes.set_xlabel("step")
-        axes.set_ylabel("loss (nats a token)")
-        axes.set_title(title, fontsize=10, loc="left")
-        axes.set_ylim(bottom=0)
-        axes.grid(axis="y", color=INK, alpha=0.2, linewidth=0.6)
-        legend = axes.legend(frameon=False, fontsize=8)
-        for text in legend.get_texts():
-            text.set_color(INK)
-        return _svg(figure)
+COLOURS = ("#2f7ed8", "#e0762f", "#2a9d62", "#9b59b6", "#c0392b", "#16a3b8", "#8a6d3b", "#d64fa0")
+PNG_DPI = 110
 
 
 def confusion_matrix(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> str:
     """True classes down, predicted classes across, each cell's count and its share of the row."""
     size = max(2.6, 0.42 * len(labels) + 1.6)
-    with _figure(size + 0.6, size) as (figure, axes):
+    with styled_figure(size + 0.6, size) as figure:
+        axes = figure.add_subplot()
         shares = [[cell / max(sum(row), 1) for cell in row] for row in counts]
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
         for i, row in enumerate(counts):
@@ -60,14 +29,15 @@ def confusion_matrix(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> 
         axes.set_yticks(range(len(labels)), labels, fontsize=8)
         axes.set_xlabel("predicted")
         axes.set_ylabel("true")
-        return _svg(figure)
+        return svg(figure)
 
 
 def grouped_bars(groups: Mapping[str, Mapping[str, float]], ylabel: str) -> str:
     """Shares between 0 and 1: one colour a group, one place on the axis a category."""
     categories = list(next(iter(groups.values())))
     width = 0.8 / len(groups)
-    with _figure(6.4, 2.8) as (figure, axes):
+    with styled_figure(6.4, 2.8) as figure:
+        axes = figure.add_subplot()
         for number, (name, values) in enumerate(groups.items()):
             places = [index + (number - (len(groups) - 1) / 2) * width for index in
                       range(len(categories))]  # fmt: skip
@@ -79,17 +49,19 @@ def grouped_bars(groups: Mapping[str, Mapping[str, float]], ylabel: str) -> str:
         axes.grid(axis="y", color=INK, alpha=0.2, linewidth=0.6)
         axes.set_axisbelow(True)
         if len(groups) > 1:
-            legend = axes.legend(
-                frameon=False, fontsize=8, ncols=len(groups), loc="lower left",
-                bbox_to_anchor=(0, 1),
-            )  # fmt: skip
-            for text in legend.get_texts():
-                text.set_color(INK)
-        return _svg(figure)
+            add_legend(axes, ncols=len(groups), loc="lower left", bbox_to_anchor=(0, 1))
+        return svg(figure)
+
+
+def add_legend(axes: Any, **place: Any) -> None:
+    """Name the lines or bars of a field, in ink."""
+    legend = axes.legend(frameon=False, fontsize=8, **place)
+    for text in legend.get_texts():
+        text.set_color(INK)
 
 
 @contextmanager
-def _figure(width: float, height: float) -> Iterator[tuple[Any, Any]]:
+def styled_figure(width: float, height: float) -> Iterator[Any]:
     """A figure (inches) in the report's style, drawn without any display."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
@@ -107,11 +79,20 @@ def _figure(width: float, height: float) -> Iterator[tuple[Any, Any]]:
         "svg.hashsalt": "hornbook",  # the same figure gives the same bytes
     }
     with rc_context(style):
-        figure = Figure(figsize=(width, height), layout="constrained")
-        yield figure, figure.add_subplot()
+        yield Figure(figsize=(width, height), layout="constrained")
 
 
-def _svg(figure: Any) -> str:
+def png(figure: Any) -> bytes:
+    """A figure as the bytes of a PNG file, on white."""
+    buffer = io.BytesIO()
+    figure.savefig(
+        buffer, format="png", dpi=PNG_DPI, facecolor="white", metadata={"Software": None}
+    )
+    return buffer.getvalue()
+
+
+def svg(figure: Any) -> str:
+    """A figure as the text of an SVG element, without a ground."""
     buffer = io.StringIO()
     figure.savefig(
         buffer,

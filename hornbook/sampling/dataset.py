@@ -19,6 +19,16 @@ MULTIPLE = 8
 class Dataset(Protocol):
     """Numbered samples that can be put side by side."""
 
+    @property
+    def widest(self) -> int:
+        """Tokens of the widest batch."""
+        ...
+
+    @property
+    def same_width(self) -> bool:
+        """Whether every batch is that wide."""
+        ...
+
     def __len__(self) -> int:
         """How many samples there are."""
         ...
@@ -64,6 +74,16 @@ class Examples:
     def n_tokens(self) -> int:
         """Tokens of all samples together, without padding."""
         return sum(len(ids) for ids, _ in self._examples)
+
+    @property
+    def widest(self) -> int:
+        """Tokens of a batch with the longest example in it."""
+        return self._width(max((len(ids) for ids, _ in self._examples), default=0))
+
+    @property
+    def same_width(self) -> bool:
+        """Batches are as wide as their own longest example."""
+        return False
 
     def describe(self) -> str:
         """How samples are cut, in a few words."""

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hornbook.errors import HornbookError
-from hornbook.sampling.batch import Batch
+from hornbook.sampling.batch import IGNORE, Batch
 from hornbook.sampling.dataset import Dataset
 
 
@@ -38,11 +38,15 @@ class Loader:
         """
         _require_batches(len(dataset), batch_size, drop_last)
         _require_shares(batch_size, world_size)
-        self._dataset, self._batch_size, self._seed = dataset, batch_size, seed
+        self.dataset = dataset
+        """What is drawn from."""
+        self._batch_size, self._seed = batch_size, seed
         self._shuffle, self._rank, self._world_size = shuffle, rank, world_size
         full, rest = divmod(len(dataset), batch_size)
         self.batches_per_epoch = full + (not drop_last and rest > 0)
         """Batches that `batches` draws in one epoch."""
+        self.rows = batch_size // world_size
+        """Samples of this process's share of a batch."""
 
     def batches(self, start: int = 0) -> Iterator[Batch]:
         """Batches without end, from epoch to epoch.
@@ -60,22 +64,30 @@ class Loader:
 
     def epoch(self) -> Iterator[Batch]:
         """One pass over all samples in their own order, the short last batch too: to evaluate."""
-        order = np.arange(len(self._dataset))
+        order = np.arange(len(self.dataset))
         for number in range(-(-len(order) // self._batch_size)):
             yield self._batch(order, number, number + 1)
 
     def order(self, epoch: int) -> npt.NDArray[np.int64]:
         """The samples in the order of an epoch, (samples,)."""
         if not self._shuffle:
-            return np.arange(len(self._dataset))
+            return np.arange(len(self.dataset))
         # numpy takes no negative seed
         generator = np.random.default_rng([self._seed % 2**64, epoch])
-        return generator.permutation(len(self._dataset))
+        return generator.permutation(len(self.dataset))
+
+    def samples(self, position: int) -> npt.NDArray[np.int64]:
+        """Which samples the batch of this `Batch.position` holds, over all processes; (batch,)."""
+        epoch, number = divmod(position - 1, self.batches_per_epoch)
+        return self.order(epoch)[number * self._batch_size :][: self._batch_size]
 
     def _batch(self, order: npt.NDArray[np.int64], number: int, position: int) -> Batch:
         whole = order[number * self._batch_size :][: self._batch_size]
         share = np.array_split(whole, self._world_size)[self._rank]
-        inputs, targets = self._dataset.collate(share.tolist())
+        rows = -(-len(whole) // self._world_size)
+        missing = rows - len(share)  # in a short batch: all processes compute as many rows
+        inputs, targets = self.dataset.collate([*share.tolist(), *[int(whole[0])] * missing])
+        targets[len(share) :] = IGNORE
         return Batch(inputs, targets, position)
 
 

@@ -86,6 +86,22 @@ class Windows:
         start = range(self._count)[index] * self.stride
         return min(self.max_length, len(self._tokens) - 1 - start)
 
+    def span(self, index: int) -> tuple[int, int]:
+        """Where a sample's tokens lie in the stream: from the first to before the last, its last
+        target included."""
+        start = range(self._count)[index] * self.stride
+        return start, start + self.length(index) + 1
+
+    @property
+    def widest(self) -> int:
+        """Tokens of a batch: the window's length."""
+        return self.max_length
+
+    @property
+    def same_width(self) -> bool:
+        """A short last window is filled up, so every batch is equally wide."""
+        return True
+
     @property
     def n_tokens(self) -> int:
         """Tokens of all samples together, without padding."""

@@ -6,5 +6,7 @@
 - `muon.py`, `adamw.py`, `optimizer.py`: Muon for the blocks' matrices, AdamW for the rest, as one.
 - `loop.py`: `train_steps`, the generator of steps that the caller drives.
 - `evaluation.py`: loss, perplexity and bits per byte on data held out.
-- `metrics.py`: the run's curve, one JSON line at a time.
+- `metrics.py`: the run's curve, one JSON line at a time; `trackers.py`: TensorBoard, W&B, Trackio.
+- `flops.py`: what a token costs, what the device can do, and the share of it that is used (MFU).
+- `lr_finder.py`, `rehearsal.py`: which learning rate, how long and how much, before it starts.
 """

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.optim.adamw import adamw
 
 from hornbook.errors import HornbookError
+from hornbook.training.shards import local, local_gradient
 
 EPS = 1e-8
 
@@ -37,26 +38,34 @@ class AdamW:
         }
 
     @torch.no_grad()
-    def step(self, lr: float) -> None:
-        """Take one step along the gradients that stand in the parameters' `grad`, where any do."""
+    def step(self, lr: float, sound: Tensor | None = None) -> None:
+        """Take one step along the gradients that stand in the parameters' `grad`, where any do.
+
+        `sound`, bool (), on the parameters' device: where it is false, nothing changes.
+        """
+        found_inf = None if sound is None else sound.logical_not().float()
         ready = {name: p for name, p in self._parameters.items() if p.grad is not None}
         matrices = [name for name, p in ready.items() if p.ndim >= 2]
         vectors = [name for name, p in ready.items() if p.ndim < 2]
-        self._step(matrices, lr, self.weight_decay)
-        self._step(vectors, lr, 0.0)
+        self._step(matrices, lr, self.weight_decay, found_inf)
+        self._step(vectors, lr, 0.0, found_inf)
 
-    def _step(self, names: list[str], lr: float, weight_decay: float) -> None:
+    def _step(
+        self, names: list[str], lr: float, weight_decay: float, found_inf: Tensor | None
+    ) -> None:
         if not names:
             return
         parameters = [self._parameters[name] for name in names]
+        gradients = [local_gradient(p) for p in parameters]
         adamw(
-            list(parameters),
-            [p.grad for p in parameters if p.grad is not None],
-            [self._mean[name] for name in names],
-            [self._square[name] for name in names],
+            [local(p) for p in parameters],
+            [gradient for gradient in gradients if gradient is not None],
+            [local(self._mean[name]) for name in names],
+            [local(self._square[name]) for name in names],
             [],
             [self._steps[name] for name in names],
             fused=True,
+            found_inf=found_inf,
             amsgrad=False,
             beta1=self.betas[0],
             beta2=self.betas[1],

@@ -11,6 +11,7 @@ from hornbook.model.transformer import Transformer
 from hornbook.runtime import Runtime
 from hornbook.sampling.batch import Batch
 from hornbook.training.objective import check_ids, loss_sum
+from hornbook.training.parallel import ALONE, Parallel
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,16 @@ class Score:
 
 
 @torch.no_grad()
-def evaluate(model: Transformer, batches: Iterable[Batch], runtime: Runtime) -> Score:
+def evaluate(
+    model: Transformer,
+    batches: Iterable[Batch],
+    runtime: Runtime,
+    parallel: Parallel = ALONE,
+) -> Score:
     """Score `model` without dropout on batches such as `Loader.epoch()` gives.
 
     The model is left in the mode, training or not, in which it came. Sums over batches are float64.
+    Several processes score their shares of each batch, and each gets the score of all.
 
     Raises:
         HornbookError: no position is trained in any batch.
@@ -62,11 +69,12 @@ def evaluate(model: Transformer, batches: Iterable[Batch], runtime: Runtime) -> 
             count += int(trained)
     finally:
         model.train(was_training)
+    count = int(parallel.sum(torch.tensor(count)))
     if not count:
         raise HornbookError(
             "there is nothing to evaluate: the data held out have no trained position; "
             "give more text or a larger share to validation."
         )
     # Moved once at the end, so that a GPU is not waited for at every batch.
-    total = torch.stack(sums).cpu().double().sum().item()
+    total = parallel.sum(torch.stack(sums).cpu().double().sum()).item()
     return Score(loss=total / count, tokens=count)

@@ -21,10 +21,15 @@ def accumulate(
 
     Both are of the whole batch, over all processes. Each part's sum is divided by the positions of
     all parts together, so that a position weighs the same in whichever part it stands.
+
+    Nothing waits for a GPU when the batch lies on the CPU: what is trained is counted there, and
+    the loss stays on the device.
     """
     trained = int(parallel.sum((batch.targets != IGNORE).sum()))
     total = torch.zeros((), dtype=torch.float32, device=runtime.device)
     parts = list(_micro_batches(batch, micro_batch_size))
+    if parallel.data_size == 1:  # several processes must compute the same number of parts
+        parts = [part for part in parts if bool((part.targets != IGNORE).any())]
     for number, part in enumerate(parts, start=1):
         with parallel.exchanging(last=number == len(parts)):
             with runtime.autocast():
@@ -40,5 +45,4 @@ def _micro_batches(batch: Batch, size: int | None) -> Iterator[Batch]:
     for start in range(0, rows, size or rows):
         inputs = batch.inputs[start : start + (size or rows)]
         targets = batch.targets[start : start + (size or rows)]
-        if bool((targets != IGNORE).any()):
-            yield Batch(inputs, targets, batch.position)
+        yield Batch(inputs, targets, batch.position)

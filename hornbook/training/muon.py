@@ -7,11 +7,14 @@ each product together: 1.5 times as fast on a CPU with matrices 160 wide, 4.5 ti
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from hornbook.errors import HornbookError
+from hornbook.training.parallel import ALONE, Parallel
+from hornbook.training.shards import divided_like, local, local_gradient, placements_of
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 """Chosen by Jordan for the steepest slope at zero: small singular values grow the fastest."""
@@ -53,38 +56,55 @@ class Muon:
         momentum: float = 0.95,
         weight_decay: float = 0.1,
         dtype: torch.dtype = torch.float32,
+        parallel: Parallel = ALONE,
     ) -> None:
         """`dtype` is the precision of the products that orthogonalize; bfloat16 is enough."""
+        self._parallel = parallel
         self.lr, self.momentum, self.weight_decay, self.dtype = lr, momentum, weight_decay, dtype
         self._groups: list[tuple[list[str], list[Tensor], Tensor]] = []
-        by_shape: dict[torch.Size, list[str]] = {}
+        alike: dict[tuple[Any, ...], list[str]] = {}
         for name, parameter in parameters.items():
             if parameter.ndim != 2:
                 raise ValueError(f"Muon turns matrices; {name} has shape {tuple(parameter.shape)}")
-            by_shape.setdefault(parameter.shape, []).append(name)
-        for shape, names in by_shape.items():
+            kind = (parameter.shape, *placements_of(parameter))
+            alike.setdefault(kind, []).append(name)
+        for names in alike.values():
             matrices: list[Tensor] = [parameters[name] for name in names]
-            momenta = matrices[0].new_zeros(len(names), *shape, requires_grad=False)
+            part = local(matrices[0].detach())
+            momenta = part.new_zeros(len(names), *part.shape)
             self._groups.append((names, matrices, momenta.float()))
 
     @torch.no_grad()
-    def step(self, lr: float) -> None:
-        """Take one step along the gradients that stand in the parameters' `grad`."""
+    def step(self, lr: float, sound: Tensor | None = None) -> None:
+        """Take one step along the gradients that stand in the parameters' `grad`.
+
+        `sound`, bool (), on the parameters' device: where it is false, nothing changes.
+        """
         for _, matrices, momenta in self._groups:
+            parts = [local(matrix) for matrix in matrices]
             gradients = torch.stack([_gradient(matrix) for matrix in matrices])  # (n, rows, cols)
+            if sound is not None:
+                gradients = torch.where(sound, gradients, momenta)  # the momenta stay what they are
             momenta.lerp_(gradients, 1 - self.momentum)
             looking_ahead = gradients.lerp_(momenta, self.momentum)  # Nesterov's
-            updates = orthogonalize(looking_ahead, self.dtype)
-            scale = RMS_OF_ADAMW * max(updates.shape[1:]) ** 0.5
-            torch._foreach_mul_(matrices, 1 - lr * self.weight_decay)
-            torch._foreach_add_(matrices, list(updates.unbind()), alpha=-lr * scale)
+            updates = self._parallel.on_whole(self._turn, looking_ahead, matrices[0])
+            scale = RMS_OF_ADAMW * max(matrices[0].shape) ** 0.5
+            if sound is None:
+                torch._foreach_mul_(parts, 1 - lr * self.weight_decay)
+            else:
+                updates *= sound
+                torch._foreach_mul_(parts, 1 - lr * self.weight_decay * sound)
+            torch._foreach_add_(parts, list(updates.unbind()), alpha=-lr * scale)
+
+    def _turn(self, matrices: Tensor) -> Tensor:
+        return orthogonalize(matrices, self.dtype)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The momentum of each matrix, by the matrix's name; (rows, columns)."""
+        """The momentum of each matrix, by the matrix's name; (rows, columns), divided like it."""
         return {
-            name: momentum
-            for names, _, momenta in self._groups
-            for name, momentum in zip(names, momenta.unbind(), strict=True)
+            name: divided_like(momentum, matrix)
+            for names, matrices, momenta in self._groups
+            for name, matrix, momentum in zip(names, matrices, momenta.unbind(), strict=True)
         }
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
@@ -100,4 +120,6 @@ class Muon:
 
 
 def _gradient(matrix: Tensor) -> Tensor:
-    return torch.zeros_like(matrix) if matrix.grad is None else matrix.grad
+    """This process's part of a matrix's gradient; zeros where there is none."""
+    gradient = local_gradient(matrix)
+    return torch.zeros_like(local(matrix)) if gradient is None else gradient

@@ -43,7 +43,10 @@ def loss_sum(model: Transformer, batch: Batch) -> tuple[Tensor, Tensor]:
     if trained.numel() < targets.numel():
         rows = rows[trained.to(device, non_blocking=True)]  # (trained, embed_dim)
         targets = targets[trained]
-    return _nll(rows, model.head, targets.to(device, non_blocking=True)), count
+    targets = targets.to(device, non_blocking=True)
+    if model.loss_in_training is not None and model.training and torch.is_grad_enabled():
+        return model.loss_in_training(rows, model.head.weight, targets), count
+    return _nll(rows, model.head, targets), count
 
 
 def _nll(rows: Tensor, head: nn.Linear, targets: Tensor) -> Tensor:

@@ -8,7 +8,9 @@ from torch import Tensor, nn
 from hornbook.errors import HornbookError
 from hornbook.training.adamw import AdamW
 from hornbook.training.muon import Muon
+from hornbook.training.parallel import ALONE, Parallel
 from hornbook.training.settings import TrainingSettings
+from hornbook.training.shards import is_divided, local_gradient
 
 Named = dict[str, nn.Parameter]
 MUON, ADAMW = "muon.", "adamw."
@@ -17,11 +19,16 @@ MUON, ADAMW = "muon.", "adamw."
 class Optimizer:
     """Muon and AdamW, stepped together. Only parameters that require gradients are in it.
 
-    Build one after moving the model to its device, freezing, swapping a head or inserting adapters.
+    Build one after moving the model to its device (`Parallel.spread`), freezing, swapping a head or
+    inserting adapters.
     """
 
     def __init__(
-        self, model: nn.Module, settings: TrainingSettings, dtype: torch.dtype = torch.float32
+        self,
+        model: nn.Module,
+        settings: TrainingSettings,
+        dtype: torch.dtype = torch.float32,
+        parallel: Parallel = ALONE,
     ) -> None:
         """`dtype` is the precision of Muon's products (the runtime's); sums stay float32.
 
@@ -35,6 +42,7 @@ class Optimizer:
         for_muon = hidden if settings.optimizer == "muon" else {}
         self.parameters = list(trained.values())
         """Every trained parameter."""
+        self._parallel = parallel
         self._scale = 1.0
         self._muon = Muon(
             for_muon,
@@ -42,6 +50,7 @@ class Optimizer:
             momentum=settings.muon_momentum,
             weight_decay=settings.weight_decay,
             dtype=dtype,
+            parallel=parallel,
         )
         self._adamw = AdamW(
             {name: p for name, p in trained.items() if name not in for_muon},
@@ -64,14 +73,25 @@ class Optimizer:
 
         The length stays on the device, float32, (). `longest` 0 shortens nothing.
         """
-        if longest:
+        divided = any(is_divided(parameter) for parameter in self.parameters)
+        if longest and not divided:
             return nn.utils.clip_grad_norm_(self.parameters, longest)
-        return nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
+        norm = self._parallel.norm(self.parameters)
+        if longest:
+            gradients = [local_gradient(parameter) for parameter in self.parameters]
+            share = torch.clamp(longest / (norm + 1e-6), max=1.0)  # as clip_grad_norm_ has it
+            torch._foreach_mul_([g for g in gradients if g is not None], share)
+        return norm
 
-    def step(self) -> None:
-        """Change the parameters along their gradients."""
-        self._muon.step(self._muon.lr * self._scale)
-        self._adamw.step(self._adamw.lr * self._scale)
+    def step(self, sound: Tensor | None = None) -> None:
+        """Change the parameters along their gradients.
+
+        Args:
+            sound: bool (), on the parameters' device. Where it is false, neither parameters nor the
+                optimizer's state change, and the host need not know: it has not waited.
+        """
+        self._muon.step(self._muon.lr * self._scale, sound)
+        self._adamw.step(self._adamw.lr * self._scale, sound)
 
     def zero_grad(self) -> None:
         """Forget the gradients."""

@@ -1,6 +1,6 @@
 """The few numbers that a training run is made of."""
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -8,6 +8,9 @@ from hornbook.config import Settings
 
 LENGTHS = ("steps", "epochs", "tokens")
 """The units in which the length of a run can be given."""
+SAME_RESULTS = {"micro_batch_size", "checkpoint_activations"}
+"""Settings that decide how much memory a training takes and not what comes out of it, but for
+rounding: one that ran out of memory goes on where it was when they are changed."""
 TOKENS = 900_000
 """Length of a pre-training when none is given: some 70 s for the smallest models on 2 cores."""
 
@@ -23,9 +26,15 @@ class TrainingSettings(Settings):
     """Length of the run in input tokens, padding included."""
     batch_size: int = Field(default=8, gt=0)
     """Sequences per optimizer step."""
-    micro_batch_size: int | None = Field(default=None, gt=0)
-    """Sequences computed at once: lower it when memory runs out, results stay the same; the whole
-    batch when not given."""
+    micro_batch_size: Literal["auto"] | Annotated[int, Field(gt=0)] | None = None
+    """Sequences computed at once: lower it when memory runs out, results stay the same; "auto"
+    finds the largest that fits; the whole batch when not given."""
+    checkpoint_activations: bool = False
+    """Keep only each block's input and compute the rest again for the gradient: far less memory
+    for about a third more time, results stay the same."""
+    fp8: bool = False
+    """Multiply in 8-bit floating point inside the blocks while training, on NVIDIA GPUs since Ada
+    and Hopper; pays off for large models, at a small cost in precision."""
 
     optimizer: Literal["muon", "adamw"] = "muon"
     """"muon" turns the blocks' weight matrices by Muon and the rest by AdamW; "adamw" does all."""
@@ -48,6 +57,19 @@ class TrainingSettings(Settings):
     """Learning rate at the last step, as a share of the peak."""
     clip: float = Field(default=1.0, ge=0)
     """Longest gradient, over all parameters together; longer ones are shortened. 0: no limit."""
+    on_nonfinite: Literal["stop", "skip"] = "stop"
+    """What to do when a loss or gradient is not a finite number; the weights never see it. "stop"
+    ends the run; "skip" passes the batch over (its step changes nothing) and names its documents
+    in an incident file."""
+    spike_guard: float | None = Field(default=None, gt=0)
+    """Standard deviations above the mean of recent losses at which a loss is a spike: training
+    then goes back to a state kept in memory and on behind that batch, whose documents are named in
+    an incident file. No guard when not given; 5 or 6 is usual."""
+    spike_window: int = Field(default=100, ge=20)
+    """Recent losses that a loss is compared with; nothing is a spike before there are 20."""
+    spike_snapshot_every: int = Field(default=50, gt=0)
+    """Steps between the states kept for the spike guard, two of them, each as large as the trained
+    parameters and the optimizer's state; each checkpoint makes one too."""
 
     eval_every: int | None = Field(default=None, ge=0)
     """Steps between evaluations; a tenth of the run when not given, 0 for the end only."""
@@ -60,6 +82,11 @@ class TrainingSettings(Settings):
     """Steps between checkpoints; a fifth of the run when not given, 0 for the end only."""
     keep: int = Field(default=2, gt=0)
     """Newest checkpoints kept, beside the best."""
+
+    @property
+    def at_once(self) -> int | None:
+        """`micro_batch_size` as a number, where it is one; "auto" is settled before training."""
+        return self.micro_batch_size if isinstance(self.micro_batch_size, int) else None
 
     @model_validator(mode="before")
     @classmethod

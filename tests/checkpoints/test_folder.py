@@ -1,5 +1,6 @@
 import errno
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -67,14 +68,76 @@ def test_nothing_saved_is_none(tmp_path: Path) -> None:
     assert folder.best() is None
 
 
-def test_a_damaged_newest_is_named_and_the_one_before_used(tmp_path: Path, run: TinyRun) -> None:
+def truncate(directory: Path) -> None:
+    damage(directory)
+
+
+def flip_a_bit(directory: Path) -> None:
+    path = directory / "optimizer.safetensors"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def lose_a_file(directory: Path) -> None:
+    (directory / "state.json").unlink()
+
+
+def lose_the_manifest(directory: Path) -> None:
+    (directory / "manifest.json").unlink()
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (truncate, r"step-000002/model\.safetensors is damaged"),
+        (flip_a_bit, r"step-000002/optimizer\.safetensors is damaged"),
+        (lose_a_file, r"step-000002/state\.json is missing"),
+        (lose_the_manifest, r"step-000002 is not a Hornbook checkpoint: it has no manifest"),
+    ],
+)
+def test_a_damaged_newest_is_named_and_the_one_before_used(
+    tmp_path: Path, run: TinyRun, harm: Callable[[Path], None], said: str
+) -> None:
+    folder = CheckpointFolder(tmp_path, keep=1)
+    save(folder, run, 1, 2.0)
+    harm(save(folder, run, 2, 3.0))  # the first is kept as the best
+    with pytest.warns(DamagedCheckpoint, match=said + ".*passed over"):
+        assert folder.latest() == tmp_path / "step-000001"
+    save(folder, run, 2, 3.0)  # training comes to that step again
+    assert folder.latest() == tmp_path / "step-000002"
+
+
+def test_a_damaged_later_one_does_not_push_out_a_whole_one(tmp_path: Path, run: TinyRun) -> None:
+    folder = CheckpointFolder(tmp_path, keep=1)
+    damage(save(folder, run, 5))
+    save(folder, run, 4)
+    assert names(folder) == ["step-000004"]
+
+
+def test_a_damaged_best_is_named_and_the_next_best_used(tmp_path: Path, run: TinyRun) -> None:
+    folder = CheckpointFolder(tmp_path, keep=3)
+    damage(save(folder, run, 1, 1.0))
+    save(folder, run, 2, 3.0)
+    save(folder, run, 3, 2.0)
+    with pytest.warns(DamagedCheckpoint, match="step-000001"):
+        assert folder.best() == tmp_path / "step-000003"
+
+
+def test_a_replacement_cut_in_two_is_undone(tmp_path: Path, run: TinyRun) -> None:
     folder = CheckpointFolder(tmp_path)
     save(folder, run, 1)
-    damage(save(folder, run, 2))
-    with pytest.warns(
-        DamagedCheckpoint, match=r"step-000002/model\.safetensors is damaged.*passed"
-    ):
-        assert folder.latest() == tmp_path / "step-000001"
+    save(folder, run, 2).rename(tmp_path / ".step-000002.old")  # killed between two renames
+    assert folder.latest() == tmp_path / "step-000002"
+    assert names(folder) == ["step-000001", "step-000002"]
+
+
+def test_what_comes_after_a_step_can_be_forgotten(tmp_path: Path, run: TinyRun) -> None:
+    folder = CheckpointFolder(tmp_path, keep=5)
+    for step in (1, 2, 3):
+        save(folder, run, step)
+    folder.forget_after(1)
+    assert names(folder) == ["step-000001"]
 
 
 def test_all_damaged_is_none(tmp_path: Path, run: TinyRun) -> None:

@@ -235,7 +235,7 @@ def test_a_model_alone_cannot_be_resumed(tmp_path: Path) -> None:
         load_training_state(directory, run.optimizer)
 
 
-@pytest.mark.parametrize("full", ["save_file", "_write_json", "write_manifest"])
+@pytest.mark.parametrize("full", ["save_file", "write_text", "write_manifest"])
 def test_a_full_disk_leaves_the_earlier_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full: str
 ) -> None:

@@ -1,10 +1,7 @@
 """The whole pipeline through the command line: what it leaves, and what a second run does."""
 
 import json
-import os
-import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -94,33 +91,3 @@ def test_two_runs_on_one_directory(run_directory: Path, capfd: pytest.CaptureFix
     with FileLock(run_directory / ".lock"):
         assert _run(["quickstart", *TINY, f"run.directory={run_directory}"]) == 2
     assert "in use by another run" in capfd.readouterr().err
-
-
-def test_interrupted_training_saves_and_goes_on_exactly(
-    tmp_path: Path, run_directory: Path
-) -> None:
-    """Ctrl-C in the middle: exit code 130, a checkpoint, and the same weights in the end."""
-    directory = tmp_path / "broken"
-    for stage in ("corpus", "tokenizer", "tokens"):
-        (directory).mkdir(exist_ok=True)
-        subprocess.run(["cp", "-r", str(run_directory / stage), str(directory)], check=True)
-    arguments = [*TINY, f"run.directory={directory}", "training.steps=60", "training.save_every=0"]
-    command = [sys.executable, "-u", "-m", "hornbook", "pretrain", *arguments]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
-    metrics = directory / "pretrain" / "metrics.jsonl"
-    while process.poll() is None and (not metrics.exists() or metrics.stat().st_size < 400):
-        pass
-    process.send_signal(signal.SIGINT)
-    assert process.wait(60) == 130
-    saved = list((directory / "pretrain" / "checkpoints").glob("step-*"))
-    assert len(saved) == 1
-    assert subprocess.run(command, env=environment, capture_output=True).returncode == 0
-    resumed = (directory / "pretrain" / "model" / "model.safetensors").read_bytes()
-    whole = tmp_path / "whole"
-    whole.mkdir()
-    for stage in ("corpus", "tokenizer", "tokens"):
-        subprocess.run(["cp", "-r", str(run_directory / stage), str(whole)], check=True)
-    command[command.index(f"run.directory={directory}")] = f"run.directory={whole}"
-    assert subprocess.run(command, env=environment, capture_output=True).returncode == 0
-    assert (whole / "pretrain" / "model" / "model.safetensors").read_bytes() == resumed

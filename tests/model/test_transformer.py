@@ -1,5 +1,6 @@
 """The whole model: against transformers' with copied weights, and what every preset must satisfy."""
 
+import itertools
 import math
 from typing import Any
 
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor
 
 from hornbook.model.config import ModelConfig
+from hornbook.model.embedding import NGramEmbedding
 from hornbook.model.kv_cache import KVCache
 from hornbook.model.presets import PRESETS, ModelSettings, resolve
 from hornbook.model.transformer import Transformer, count_parameters
@@ -241,7 +243,7 @@ def test_dropout_acts_in_training_only() -> None:
 
 def test_token_shift_by_hand_and_with_a_cache() -> None:
     """A token's vector gains the learnt share of the one before, across a cache's border too."""
-    config = resolve(ModelSettings(preset="nano", zero_init=False), vocab_size=50)
+    config = resolve(ModelSettings(preset="nano", zero_init=False, ngram_order=1), vocab_size=50)
     assert config.token_shift
     model = Transformer(config, torch.Generator().manual_seed(1)).eval()
     ids = torch.tensor([[3, 7, 7, 20, 5]])
@@ -253,3 +255,55 @@ def test_token_shift_by_hand_and_with_a_cache() -> None:
     cache = KVCache(config, 1, torch.device("cpu"), torch.float32)
     pieces = [model(ids[:, :2], cache), model(ids[:, 2:3], cache), model(ids[:, 3:], cache)]
     torch.testing.assert_close(torch.cat(pieces, dim=1), model(ids), rtol=1e-5, atol=1e-5)
+
+
+def test_ngrams_by_hand_and_with_a_cache() -> None:
+    """Equal runs of tokens share a vector, others do not, and a cache's border changes nothing."""
+    settings = ModelSettings(
+        preset="nano", zero_init=False, token_shift=False, ngram_order=3, ngram_rows=10_000
+    )
+    config = resolve(settings, vocab_size=50)
+    model = Transformer(config, torch.Generator().manual_seed(1)).eval()
+    ngram = model.embedding.ngram
+    assert ngram is not None
+    ids = torch.tensor([[3, 7, 20, 5, 3, 7, 20, 9, 7, 20]])
+    pairs, triples = ngram.slots(ids)[0].unbind(-1)
+    runs = [tuple(([-1, -1, *ids[0].tolist()])[i : i + 3]) for i in range(10)]
+    for i, j in itertools.combinations(range(10), 2):
+        assert (pairs[i] == pairs[j]) == (runs[i][1:] == runs[j][1:])
+        assert (triples[i] == triples[j]) == (runs[i] == runs[j])
+    assert pairs.max() < 10_000 <= triples.min()
+    table = ngram.table.weight
+    expected = model.embedding.token.weight[ids[0]] + table[pairs] + table[triples]
+    torch.testing.assert_close(model.embedding(ids)[0], expected)
+    for cuts in ([1, 1, 8], [2, 1, 7], [1, 1, 1, 1, 6]):
+        cache = KVCache(config, 1, torch.device("cpu"), torch.float32)
+        pieces = [model(part, cache) for part in ids.split(cuts, dim=1)]
+        torch.testing.assert_close(torch.cat(pieces, dim=1), model(ids), rtol=1e-5, atol=1e-5)
+
+
+def test_few_ngrams_share_a_row() -> None:
+    """Rows are used as evenly as by chance: of n runs, about rows * (1 - exp(-n / rows)) differ."""
+    rows = 4096
+    config = ModelConfig(
+        vocab_size=256, context_length=8, embed_dim=8, n_layers=1, n_heads=1, ngram_order=2,
+        ngram_rows=rows,
+    )  # fmt: skip
+    first, second = torch.meshgrid(torch.arange(64), torch.arange(64), indexing="ij")
+    ids = torch.stack((first.flatten(), second.flatten()), dim=1)  # (4096, 2): every pair
+    slots = NGramEmbedding(config).slots(ids)[:, 1, 0]
+    assert slots.unique().numel() > 0.95 * rows * (1 - math.exp(-1))
+
+
+def test_init_as_pytorch_draws_its_own_modules() -> None:
+    config = ModelConfig.model_validate(
+        {**SIZES, "embed_dim": 64, "init": "torch", "tied_embeddings": False}
+    )
+    model = Transformer(config, torch.Generator().manual_seed(1))
+    for module in model.modules():
+        if isinstance(module, torch.nn.Linear):
+            torch.manual_seed(0)
+            fresh = torch.nn.Linear(module.in_features, module.out_features)
+            assert module.weight.abs().max() <= module.in_features**-0.5
+            assert module.weight.std().item() == pytest.approx(fresh.weight.std().item(), rel=0.05)
+    assert model.embedding.token.weight.std().item() == pytest.approx(1.0, rel=0.05)

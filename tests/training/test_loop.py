@@ -2,15 +2,18 @@ import itertools
 import os
 import signal
 import threading
+from collections.abc import Iterator
 
 import pytest
 import torch
 from tiny_training import CPU, random_batch, random_batches, tiny_model, train
 
-from hornbook.errors import HornbookError
+from hornbook.errors import HornbookError, Terminated
+from hornbook.model.transformer import Transformer
 from hornbook.runtime import Runtime
 from hornbook.sampling.batch import IGNORE, Batch
-from hornbook.training.loop import hold_interrupt, train_steps
+from hornbook.training import figures
+from hornbook.training.loop import Step, hold_interrupt, train_steps
 from hornbook.training.objective import loss_sum
 from hornbook.training.optimizer import Optimizer
 from hornbook.training.schedule import plan_training
@@ -111,6 +114,126 @@ def test_a_loss_that_is_no_number_stops_before_the_weights_change(value: float) 
         assert torch.equal(kept.nan_to_num(7), now.nan_to_num(7))
 
 
+def weights(model: Transformer) -> list[torch.Tensor]:
+    return [parameter.detach().clone() for parameter in model.parameters()]
+
+
+def broken_at(position: int, model: Transformer) -> Iterator[Batch]:
+    """Batches of which one makes the loss NaN."""
+    for batch in random_batches():
+        with torch.no_grad():
+            model.norm.weight[0] = float("nan") if batch.position == position else 1.0
+        yield batch
+
+
+class Run:
+    """A training whose model has a loss that is no number at batch 3."""
+
+    def __init__(self, **changes: object) -> None:
+        self.model = tiny_model()
+        self.model.norm.weight.requires_grad_(False)
+        self.settings = TrainingSettings.model_validate({"steps": 6, **changes})
+        self.optimizer = Optimizer(self.model, self.settings)
+        plan = plan_training(self.settings, batches_per_epoch=5, tokens_per_batch=32)
+        batches = broken_at(3, self.model)
+        self.steps = train_steps(self.model, self.optimizer, batches, self.settings, CPU, plan)
+        self.states: list[list[torch.Tensor]] = []
+
+    def train(self) -> list[Step]:
+        """All steps; keeps the weights and the optimizer's state after each."""
+        steps = []
+        for step in self.steps:
+            steps.append(step)
+            state = [tensor.clone() for tensor in self.optimizer.state_dict().values()]
+            trained = [p.detach().clone() for p in self.optimizer.parameters]
+            self.states.append([*trained, *state])
+        return steps
+
+
+def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Losses are looked at two steps later, and updates kept from the weights on the device."""
+    monkeypatch.setattr(figures, "steps_behind", lambda device: 2)
+
+
+@pytest.mark.parametrize("device", ["cpu", "gpu"])
+@pytest.mark.parametrize("optimizer", ["muon", "adamw"])
+def test_a_batch_without_a_finite_loss_can_be_passed_over(
+    monkeypatch: pytest.MonkeyPatch, device: str, optimizer: str
+) -> None:
+    if device == "gpu":
+        as_on_a_gpu(monkeypatch)
+    run = Run(on_nonfinite="skip", optimizer=optimizer)
+    steps = run.train()
+    assert [step.figures.finite for step in steps] == [True, True, False, True, True, True]
+    assert [step.position for step in steps] == [1, 2, 3, 4, 5, 6]
+    same = [
+        all(map(torch.equal, before, after)) for before, after in itertools.pairwise(run.states)
+    ]
+    assert same == [False, True, False, False, False]
+    assert all(tensor.isfinite().all() for tensor in run.states[-1])
+
+
+@pytest.mark.parametrize("optimizer", ["muon", "adamw"])
+def test_on_a_gpu_the_weights_wait_until_the_host_has_learnt(
+    monkeypatch: pytest.MonkeyPatch, optimizer: str
+) -> None:
+    as_on_a_gpu(monkeypatch)
+    run = Run(optimizer=optimizer)
+    with pytest.raises(HornbookError, match=r"step 3 \(batch 3\).*still those of step 2"):
+        run.train()
+    assert len(run.states) == 4  # it was step 5 at which it was looked at
+    assert all(map(torch.equal, run.states[1], run.states[3]))
+
+
+def test_on_a_gpu_the_last_steps_are_looked_at_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    as_on_a_gpu(monkeypatch)
+    with pytest.raises(HornbookError, match=r"step 3 \(batch 3\)"):
+        Run(steps=3).train()
+
+
+@pytest.mark.parametrize("optimizer", ["muon", "adamw"])
+def test_updates_on_a_gpu_are_those_on_a_cpu(
+    monkeypatch: pytest.MonkeyPatch, optimizer: str
+) -> None:
+    settings = TrainingSettings.model_validate({"steps": 5, "optimizer": optimizer})
+    models = []
+    for device in ("cpu", "gpu"):
+        if device == "gpu":
+            as_on_a_gpu(monkeypatch)
+        models.append(tiny_model())
+        train(models[-1], settings, random_batches())
+    for one, other in zip(models[0].parameters(), models[1].parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-7)
+
+
+def test_passing_over_is_given_up_when_nothing_is_finite() -> None:
+    settings = TrainingSettings(steps=30, on_nonfinite="skip")
+    model = tiny_model()
+    with torch.no_grad():
+        model.norm.weight[0] = float("nan")
+    with pytest.raises(HornbookError, match=r"step 10 .*for the 10th step in a row"):
+        train(model, settings, random_batches())
+
+
+def test_the_weights_change_only_when_they_may() -> None:
+    settings = TrainingSettings(steps=3)
+    plan = plan_training(settings, batches_per_epoch=5, tokens_per_batch=32)
+    model, seen = tiny_model(), []
+    steps = train_steps(
+        model,
+        Optimizer(model, settings),
+        random_batches(),
+        settings,
+        CPU,
+        plan,
+        may_change=lambda: seen.append(weights(model)),
+    )
+    after = [weights(model)] + [weights(model) for _ in steps]
+    for before, when_asked in zip(after, seen, strict=False):
+        assert all(map(torch.equal, before, when_asked))
+    assert len(seen) == 3
+
+
 def test_training_mode_is_set_at_each_step() -> None:
     settings = TrainingSettings(steps=2)
     plan = plan_training(settings, batches_per_epoch=5, tokens_per_batch=32)
@@ -120,18 +243,29 @@ def test_training_mode_is_set_at_each_step() -> None:
         model.eval()
 
 
-def test_interrupt_is_held_until_asked_for() -> None:
-    before = signal.getsignal(signal.SIGINT)
+@pytest.mark.parametrize(
+    ("number", "raised"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)]
+)
+def test_a_signal_is_held_until_asked_for(number: int, raised: type[BaseException]) -> None:
+    before = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
     with hold_interrupt() as interrupt:
         assert not interrupt.requested
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), number)
         assert interrupt.requested
-    assert signal.getsignal(signal.SIGINT) == before
+        assert isinstance(interrupt.exception(), raised)
+    assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == before
 
 
-def test_second_interrupt_is_not_held() -> None:
+def test_terminated_ends_a_process_without_an_error() -> None:
+    with pytest.raises(SystemExit) as leaving:
+        raise Terminated
+    assert leaving.value.code == 0
+
+
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_is_not_held(first: int) -> None:
     with hold_interrupt():
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), first)
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
 

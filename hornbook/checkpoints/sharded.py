@@ -1,0 +1,186 @@
+"""Checkpoints of a training in several processes.
+
+    shard-00001-...safetensors   what process 1 has of weights, optimizer and random states ...
+    config.json, state.json      as in a checkpoint of one process
+    manifest.json                SHA-256 of all files
+
+Every process writes and hashes its own shard, into a directory beside; when all have done so, the
+main process gives the whole its name. A process killed in a save leaves only that directory.
+Weights and optimizer go on from either kind of checkpoint, in any number of processes.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import torch
+from torch import Tensor, distributed, nn
+
+from hornbook.artifact import new_directory, read_manifest, write_manifest, write_text
+from hornbook.checkpoints.folder import CheckpointFolder, scored
+from hornbook.checkpoints.random_state import random_state, set_random_state
+from hornbook.checkpoints.shards import (
+    DIGEST_BYTES,
+    read_parts,
+    shard_name,
+    stored_shapes,
+    write_shard,
+)
+from hornbook.checkpoints.store import (
+    KIND,
+    OPTIMIZER_PREFIX,
+    STATE,
+    Content,
+    HasState,
+    named_once,
+)
+from hornbook.errors import HornbookError
+
+
+class Group(Protocol):
+    """What is asked of the processes of a training (`Parallel`)."""
+
+    rank: int
+    world_size: int
+    is_main: bool
+
+    def any(self, flag: bool) -> bool:
+        """Whether the flag is up in any process; returns when all have come here."""
+        ...
+
+
+class ShardedSaver:
+    """Writes a run's checkpoints, all processes together; the training waits meanwhile."""
+
+    def __init__(self, folder: CheckpointFolder, group: Group) -> None:
+        self._folder, self._group = folder, group
+
+    def save(self, step: int, content: Content, validation_loss: float | None = None) -> None:
+        """Write the checkpoint of a step, then delete those no longer kept.
+
+        Raises:
+            HornbookError: a process could not write; the earlier checkpoints are untouched.
+        """
+        if self._group.is_main:
+            self._folder.make_room(step)
+        directory = self._folder.place(step)
+        write_sharded(directory, scored(content, validation_loss), self._group)
+        if self._group.is_main:
+            self._folder.prune(step)
+
+    def may_change(self) -> None:
+        """The tensors may be changed at once: nothing is written in the background."""
+
+    def wait(self) -> None:
+        """Nothing is being written."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        pass
+
+
+def write_sharded(directory: Path, content: Content, group: Group) -> None:
+    """Write a checkpoint whole or not at all; all processes must call it together.
+
+    Raises:
+        HornbookError: in every process, when one of them could not write.
+    """
+    staging = directory.with_name(f".{directory.name}.shards.tmp")
+    if group.is_main:
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir(parents=True)
+    group.any(False)  # until it is there
+    digest, fault = "", ""
+    try:
+        tensors = {n: t for named in content.tensors.values() for n, t in named.items()}
+        digest = write_shard(staging, tensors, group.rank)
+    except OSError as error:
+        fault = str(error)
+    digests = _gathered(digest, group.world_size)
+    if not group.any(bool(fault)) and group.is_main:
+        try:
+            _put_together(directory, staging, content, digests)
+        except OSError as error:
+            fault = str(error)
+    if group.is_main:
+        shutil.rmtree(staging, ignore_errors=True)
+    if group.any(bool(fault)):
+        raise HornbookError(
+            f"the checkpoint {directory} could not be written "
+            f"({fault or 'another process has the reason'}); earlier ones are untouched: make room "
+            "and run the same command again to go on from the last."
+        )
+
+
+def _put_together(directory: Path, staging: Path, content: Content, digests: list[str]) -> None:
+    known = {shard_name(rank): digest for rank, digest in enumerate(digests) if digest}
+    with new_directory(directory) as work:
+        for name in known:
+            (staging / name).rename(work / name)
+        for name, text in content.texts.items():
+            write_text(work / name, text)
+        write_manifest(work, KIND, content.settings, content.inputs, content.facts, known)
+
+
+def _gathered(digest: str, world_size: int) -> list[str]:
+    """Every process's hexadecimal digest, by rank; "" for none."""
+    own = torch.tensor(list(bytes.fromhex(digest or "00" * DIGEST_BYTES)), dtype=torch.uint8)
+    each = [torch.empty_like(own) for _ in range(world_size)]
+    distributed.all_gather(each, own)
+    found = [bytes(one.tolist()) for one in each]
+    return [one.hex() if any(one) else "" for one in found]
+
+
+def load_weights_parts(directory: Path, model: nn.Module) -> None:
+    """Read this process's parts of a model's weights, from any checkpoint of it.
+
+    The main process has verified the files; they are not hashed again by each.
+
+    Raises:
+        HornbookError: the weights do not fit.
+    """
+    read_parts(directory, dict(named_once(model)))
+
+
+def load_training_parts(directory: Path, optimizer: HasState, rank: int) -> dict[str, Any]:
+    """Read this process's parts of the optimizer's state; give the `state` that was saved.
+
+    torch's random state is put back where the same process wrote it, and follows from the first
+    process's otherwise.
+
+    Raises:
+        HornbookError: the state is of another model or of other settings.
+    """
+    read_manifest(directory, KIND, verify=False)
+    wanted = {f"{OPTIMIZER_PREFIX}{n}": t for n, t in optimizer.state_dict().items()}
+    stored = stored_shapes(directory)
+    unknown = {name for name in stored if name.startswith(OPTIMIZER_PREFIX)} - wanted.keys()
+    if unknown:
+        raise HornbookError(
+            f"{directory}: {min(unknown)} is of no parameter trained here; go on with the model "
+            "and the settings that the checkpoint was made with."
+        )
+    read_parts(directory, wanted)
+    random = dict(_random_of(rank, stored))
+    read_parts(directory, random)
+    set_random_state(random, rank)
+    state: dict[str, Any] = json.loads((directory / STATE).read_text("utf-8"))
+    return state
+
+
+def _random_of(rank: int, stored: Mapping[str, Any]) -> Iterator[tuple[str, Tensor]]:
+    """Room for the random states of this process and of the first, as far as they were saved."""
+    for number in {0, rank}:
+        for name in random_state(number):
+            if name in stored:
+                yield name, torch.empty(stored[name][0], dtype=stored[name][1])

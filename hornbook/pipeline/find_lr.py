@@ -1,0 +1,86 @@
+"""`hornbook find-lr`: a learning rate range test on a recipe's own model and data."""
+
+import torch
+
+from hornbook.console import console, meter
+from hornbook.model.presets import resolve
+from hornbook.model.transformer import Transformer, count_parameters
+from hornbook.pipeline.context import Context
+from hornbook.pipeline.pretrain import windows_of
+from hornbook.report.curves import range_test_png
+from hornbook.sampling.loader import Loader
+from hornbook.training.batch_size import largest_micro_batch
+from hornbook.training.lr_finder import RangeTest, find_lr
+from hornbook.training.objective import loss_sum
+from hornbook.training.parallel import ALONE
+from hornbook.training.settings import TrainingSettings
+
+PICTURE = "find-lr.png"
+
+
+def find_learning_rate(context: Context, steps: int) -> RangeTest:
+    """Run the test, draw it into the run's directory and print what to write into the recipe.
+
+    Raises:
+        HornbookError: the recipe is wrong, or the loss never fell.
+    """
+    recipe, runtime = context.recipe, context.runtime
+    config = resolve(recipe.model, context.tokenizer.vocab_size)
+    seed = torch.Generator().manual_seed(recipe.runtime.seed)
+    model = Transformer(config, seed).to(runtime.device)
+    console.print(f"  {count_parameters(model):,} parameters · {runtime.reason}", style="dim")
+    windows = windows_of(context, config, "train")
+    loader = Loader(windows, recipe.training.batch_size, recipe.runtime.seed)
+    settings = fixed_micro_batch(recipe.training, model, windows.max_length, context)
+    with meter("find-lr", steps, "step") as shown:
+        found = find_lr(
+            model,
+            settings,
+            loader.batches(),
+            runtime,
+            steps,
+            lambda step: shown.advance(1, f"loss {step.loss:.3f} · lr {step.lr:.1e}"),
+        )
+    _report(context, found, settings)
+    return found
+
+
+def fixed_micro_batch(
+    settings: TrainingSettings, model: Transformer, width: int, context: Context
+) -> TrainingSettings:
+    """The settings with a number in the place of `micro_batch_size = "auto"`."""
+    if settings.micro_batch_size != "auto":
+        return settings
+    size = largest_micro_batch(
+        model,
+        lambda batch: loss_sum(model, batch)[0],
+        settings.batch_size,
+        width,
+        context.runtime,
+        ALONE,
+    )
+    return settings.model_copy(update={"micro_batch_size": size})
+
+
+def _report(context: Context, found: RangeTest, settings: TrainingSettings) -> None:
+    picture = context.workspace.directory / PICTURE
+    picture.write_bytes(
+        range_test_png(
+            found.rates.tolist(),
+            found.losses.tolist(),
+            found.smoothed.tolist(),
+            found.suggestion,
+            found.turning,
+        )
+    )
+    console.print(f"steepest fall of the loss at lr {found.steepest:.1e}")
+    if found.turning is not None:
+        console.print(f"the loss turns up again at lr {found.turning:.1e}")
+    else:
+        console.print(f"the loss had not turned up at lr {found.rates[-1]:.1e}, the last one")
+    console.print(f"picture: {picture}\n", markup=False)
+    console.print("Suggested peak, to write into the recipe:\n\n[training]", markup=False)
+    console.print(f"lr = {found.suggestion:.1e}")
+    if settings.optimizer == "muon" and settings.muon_lr is not None:
+        # Both were raised together, so the answer holds for both in the proportion they had.
+        console.print(f"muon_lr = {found.suggestion * settings.muon_lr / settings.lr:.1e}")

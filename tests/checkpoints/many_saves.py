@@ -1,0 +1,125 @@
+"""What each process does in the tests of sharded checkpoints; see tests/training/many.py."""
+
+import os
+import signal
+import sys
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
+
+import many
+import torch
+from many import CASES, Case, Training
+
+import hornbook.checkpoints.sharded as sharded
+from hornbook.checkpoints.folder import CheckpointFolder
+from hornbook.checkpoints.sharded import ShardedSaver, load_training_parts, load_weights_parts
+from hornbook.checkpoints.store import gather_content, load_training_state, load_weights
+from hornbook.errors import HornbookError
+
+STOP, STEPS = 4, 10
+SAVED = {
+    "ddp": replace(CASES["ddp adamw"], model={"dropout": 0.2}, steps=STEPS),
+    "fsdp": replace(CASES["fsdp muon"], model={**many.MODERN, "dropout": 0.2}, steps=STEPS),
+    "fsdp tied": replace(CASES["fsdp adamw"], steps=STEPS),
+    "tensor": replace(CASES["tensor muon"], steps=STEPS),
+}
+
+
+def begun(case: Case, world_size: int) -> Training:
+    """A training whose random numbers differ from process to process, as in a run."""
+    training = Training(case, world_size)
+    torch.manual_seed(100 + training.parallel.data_rank)
+    return training
+
+
+def save(training: Training, folder: Path, step: int = STOP) -> None:
+    """All processes write the checkpoint of a step."""
+    content = gather_content(
+        training.model,
+        tokenizer_fingerprint="a" * 64,
+        optimizer=training.optimizer,
+        state={"step": step, "position": step},
+        rank=training.parallel.rank,
+    )
+    ShardedSaver(CheckpointFolder(folder), training.parallel).save(step, content, 1.5)
+
+
+def losses_from(training: Training, checkpoint: Path) -> list[float]:
+    """The losses of a training that goes on from a checkpoint, to its end."""
+    torch.manual_seed(7)  # not what the checkpoint is to bring back
+    if training.parallel.world_size == 1:
+        load_weights(checkpoint, training.model)
+        state = load_training_state(checkpoint, training.optimizer)
+    else:
+        load_weights_parts(checkpoint, training.model)
+        state = load_training_parts(checkpoint, training.optimizer, training.parallel.rank)
+    return [step.loss for step in training.steps(state["step"])]
+
+
+def save_and_go_on(folder: Path, world_size: int) -> dict[str, Any]:
+    """Uninterrupted losses, and those after going on from a checkpoint, in the same processes."""
+    found = {}
+    for name, case in SAVED.items():
+        whole = [step.loss for step in begun(case, world_size).steps()]
+        first = begun(case, world_size)
+        list(islice(first.steps(), STOP))
+        save(first, folder / name)
+        checkpoint = CheckpointFolder(folder / name).place(STOP)
+        found[name] = {
+            "uninterrupted": whole,
+            "resumed": losses_from(begun(case, world_size), checkpoint),
+            "weights": many.sums_of(first.parallel.gather(first.model)),
+        }
+    found["fault"] = fault_of_one(first, folder / "fsdp")
+    return found
+
+
+def fault_of_one(training: Training, folder: Path) -> dict[str, Any]:
+    """A save in which the last process finds its disk full."""
+
+    def no_room(*arguments: object) -> str:
+        if training.parallel.rank == training.parallel.world_size - 1:
+            raise OSError("no space left on device")
+        return ""
+
+    right, sharded.write_shard = sharded.write_shard, no_room
+    try:
+        save(training, folder, 99)
+    except HornbookError as error:
+        return {"said": str(error)}
+    finally:
+        sharded.write_shard = right
+    return {}
+
+
+def go_on(folder: Path, world_size: int) -> dict[str, Any]:
+    """The losses from the checkpoints that other processes have written."""
+    return {
+        name: losses_from(begun(case, world_size), CheckpointFolder(folder / name).place(STOP))
+        for name, case in SAVED.items()
+    }
+
+
+def die_in_a_save(folder: Path, world_size: int) -> dict[str, Any]:
+    """Process 1 is killed while it writes its part of a second checkpoint."""
+    training = begun(SAVED["fsdp"], world_size)
+    save(training, folder)
+
+    def killed(*arguments: object) -> str:
+        if training.parallel.rank == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return ""
+
+    sharded.write_shard = killed
+    save(training, folder, 99)
+    return {}
+
+
+CHECKS = {"save": save_and_go_on, "go on": go_on, "die": die_in_a_save}
+
+if __name__ == "__main__":
+    many.main(CHECKS)

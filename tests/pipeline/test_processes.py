@@ -1,0 +1,115 @@
+"""A whole run in several processes, started by torchrun as a user would."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hornbook.pipeline.bundle import load_bundle
+from hornbook.pipeline.recipe import load_recipe
+from hornbook.processes import ONE
+from hornbook.run import run
+
+HERE = Path(__file__).parent
+RECIPE = """
+[world]
+stories = 60
+labelled = 40
+instructions = 60
+[tokenizer]
+vocab_size = 400
+[model]
+preset = "nano"
+embed_dim = 32
+n_layers = 2
+context_length = 96
+[training]
+steps = 12
+batch_size = 4
+save_every = 5
+eval_sequences = 8
+[classification]
+train = ["lora"]
+[classification.lora_training]
+steps = 3
+batch_size = 4
+[generation]
+max_new_tokens = 8
+[runtime]
+precision = "float32"
+device = "cpu"
+"""
+TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2")
+
+
+def torchrun(*words: str, options: tuple[str, ...] = ()) -> "subprocess.CompletedProcess[str]":
+    port = ("--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0")
+    return subprocess.run(
+        [*TORCHRUN, *port, *options, *words],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def losses(folder: Path) -> dict[int, float]:
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    records = [json.loads(line) for line in lines]
+    return {record["step"]: record["loss"] for record in records if "lr" in record}
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("run") / "recipe.toml"
+    path.write_text(RECIPE)
+    return path
+
+
+@pytest.fixture(scope="module")
+def alone(recipe: Path) -> Path:
+    directory = recipe.parent / "alone"
+    run(load_recipe(recipe, [f"run.directory={directory}"]), goal="classify")
+    return directory
+
+
+def test_a_killed_process_is_restarted_and_the_run_is_the_same(recipe: Path, alone: Path) -> None:
+    directory = recipe.parent / "killed"
+    words = (str(HERE / "killed_once.py"), "finetune", "classify", str(recipe))
+    settings = (f"run.directory={directory}", "parallel.strategy=fsdp")
+    done = torchrun(*words, *settings, options=("--max-restarts", "1"))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("going on from step 5") == 1  # said by the main process alone
+    for stage in ("pretrain", "classify-lora"):
+        one, two = losses(alone / stage), losses(directory / stage)
+        assert two == pytest.approx(one, abs=1e-5)
+        assert len(two) == len(one)
+        score = json.loads((alone / stage / "results.json").read_text())
+        assert json.loads((directory / stage / "results.json").read_text())[
+            "validation_loss"
+        ] == pytest.approx(score["validation_loss"], abs=1e-5)
+    assert (directory / "report.html").exists()
+    bundle = load_bundle(directory / "classify-lora", load_bundle_runtime())
+    assert len(bundle.labels) > 1
+
+
+def load_bundle_runtime():  # type: ignore[no-untyped-def]
+    from hornbook.pipeline.bundle import default_runtime
+
+    return default_runtime()
+
+
+def test_a_batch_that_cannot_be_shared_is_refused_once(recipe: Path) -> None:
+    settings = (f"run.directory={recipe.parent / 'odd'}", "training.batch_size=5")
+    done = torchrun("-m", "hornbook", "pretrain", str(recipe), *settings)
+    assert done.returncode != 0
+    sentence = "batch_size 5 cannot be shared by 2 processes; take a batch_size of 4 or 6"
+    assert done.stderr.count(sentence) == 1
+
+
+def test_one_process_makes_and_agrees_with_itself() -> None:
+    assert ONE.main_first(lambda: 1, lambda: 2) == 1
+    assert ONE.as_main("own") == "own"

@@ -1,0 +1,52 @@
+import functools
+
+import pytest
+import torch
+from tiny_training import VOCAB, random_batch, tiny_model
+
+from hornbook.training import head_loss as module
+from hornbook.training.head_loss import chunk_loss, head_loss
+from hornbook.training.objective import loss_sum
+
+BY_HAND = functools.partial(head_loss, of_chunk=chunk_loss)
+
+
+@pytest.mark.parametrize("at_once", [2**20, VOCAB * 9])  # one chunk, and chunks of 8 rows
+@pytest.mark.parametrize("untrained", [0.0, 0.6])
+def test_loss_and_gradient_are_those_of_float64(
+    monkeypatch: pytest.MonkeyPatch, at_once: int, untrained: float
+) -> None:
+    monkeypatch.setattr(module, "LOGITS_AT_ONCE", at_once)
+    batch = random_batch(rows=5, untrained=untrained)
+    ours, exact = tiny_model().train(), tiny_model().double().train()
+    ours.loss_in_training = BY_HAND
+    losses = [loss_sum(model, batch)[0] for model in (ours, exact)]
+    for loss in losses:
+        (3 * loss).backward()
+    assert losses[0].item() == pytest.approx(losses[1].item(), rel=1e-6)
+    for mine, theirs in zip(ours.parameters(), exact.parameters(), strict=True):
+        torch.testing.assert_close(mine.grad.double(), theirs.grad, rtol=1e-4, atol=1e-4)
+
+
+def test_under_autocast_only_products_are_narrow() -> None:
+    batch = random_batch()
+    by_hand, usual = tiny_model().train(), tiny_model().train()
+    by_hand.loss_in_training = BY_HAND
+    found = []
+    for model in (by_hand, usual):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            loss = loss_sum(model, batch)[0]
+        loss.backward()
+        found.append((loss, model.head.weight.grad))
+    assert found[0][0].dtype == found[0][1].dtype == torch.float32
+    torch.testing.assert_close(*(loss for loss, _ in found), rtol=1e-5, atol=0)
+    torch.testing.assert_close(*(gradient for _, gradient in found), rtol=0.05, atol=0.02)
+
+
+def test_nothing_trained_is_a_loss_of_zero() -> None:
+    model = tiny_model().train()
+    model.loss_in_training = BY_HAND
+    loss = loss_sum(model, random_batch(untrained=1.1))[0]
+    loss.backward()
+    assert loss.item() == 0
+    assert float(model.head.weight.grad.abs().max()) == 0
