@@ -1,7 +1,8 @@
 """Hornbook: from raw text to a language model that answers.
 
 The stages, in the order in which text flows through them. Each folder imports only from those
-above it in this list and from the leaves (`errors`, `config`, `runtime`, `artifact`, `console`).
+above it in this list and from the leaves (`errors`, `config`, `runtime`, `processes`,
+`artifact`, `console`).
 
 | folder      | stage                                                                     |
 | ----------- | ------------------------------------------------------------------------- |

@@ -14,7 +14,7 @@ from hornbook.model.norm import build_norm
 
 INIT_STD = 0.02
 """Standard deviation of fresh weights, GPT-2's."""
-LAST_PROJECTIONS = ("attention.out", "feedforward.down")
+LAST_PROJECTIONS = ("attention.out.weight", "feedforward.down.weight")
 """With which the branches of a block end."""
 
 
@@ -86,32 +86,18 @@ class Transformer(nn.Module):
         one size in a model of any depth (Radford et al. 2019, §2.3). With `init` "torch" as
         `nn.Linear` and `nn.Embedding` draw theirs. With `zero_init` the last projections are zero.
         """
-        draw = self._draw_as_torch if self.config.init == "torch" else self._draw_as_gpt2
-        for name, module in self.named_modules():
+        draw = _draw_as_torch if self.config.init == "torch" else _draw_as_gpt2
+        for module in self.modules():
             if isinstance(module, nn.Linear | nn.Embedding):
-                draw(name, module, generator)
-            if self.config.zero_init and name.endswith(LAST_PROJECTIONS):
-                nn.init.zeros_(module.weight)
-
-    def _draw_as_gpt2(
-        self, name: str, module: nn.Linear | nn.Embedding, generator: torch.Generator | None
-    ) -> None:
-        last = name.endswith(LAST_PROJECTIONS)
-        std = INIT_STD / (2 * self.config.n_layers) ** 0.5 if last else INIT_STD
-        nn.init.normal_(module.weight, std=std, generator=generator)
-        if isinstance(module, nn.Linear) and module.bias is not None:
-            nn.init.zeros_(module.bias)
-
-    def _draw_as_torch(
-        self, name: str, module: nn.Linear | nn.Embedding, generator: torch.Generator | None
-    ) -> None:
-        if isinstance(module, nn.Embedding):
-            nn.init.normal_(module.weight, generator=generator)
-            return
-        bound = module.in_features**-0.5
-        nn.init.uniform_(module.weight, -bound, bound, generator=generator)
-        if module.bias is not None:
-            nn.init.uniform_(module.bias, -bound, bound, generator=generator)
+                draw(module, generator)
+        for name, weight in self.named_parameters():
+            if not name.endswith(LAST_PROJECTIONS):
+                continue
+            if self.config.zero_init:
+                nn.init.zeros_(weight)
+            elif self.config.init == "gpt2":
+                std = INIT_STD / (2 * self.config.n_layers) ** 0.5
+                nn.init.normal_(weight, std=std, generator=generator)
 
     def hidden(self, ids: Tensor, cache: KVCache | None = None) -> Tensor:
         """What the model has made of each token, before the head.
@@ -142,6 +128,22 @@ class Transformer(nn.Module):
         """Logits of the token that follows each position, float (batch, tokens, vocab_size)."""
         logits: Tensor = self.head(self.hidden(ids, cache))
         return logits
+
+
+def _draw_as_gpt2(module: nn.Linear | nn.Embedding, generator: torch.Generator | None) -> None:
+    nn.init.normal_(module.weight, std=INIT_STD, generator=generator)
+    if isinstance(module, nn.Linear) and module.bias is not None:
+        nn.init.zeros_(module.bias)
+
+
+def _draw_as_torch(module: nn.Linear | nn.Embedding, generator: torch.Generator | None) -> None:
+    if isinstance(module, nn.Embedding):
+        nn.init.normal_(module.weight, generator=generator)
+        return
+    bound = module.in_features**-0.5
+    nn.init.uniform_(module.weight, -bound, bound, generator=generator)
+    if module.bias is not None:
+        nn.init.uniform_(module.bias, -bound, bound, generator=generator)
 
 
 def count_parameters(model: nn.Module) -> int:

@@ -115,6 +115,13 @@ def check_examples(recipe: Recipe, goal: str) -> None:
     if goal == "instruct" and not recipe.instructs:
         raise HornbookError(_NOT_SET.format("instruction.path"))
     labelled, instructions = recipe.classification, recipe.instruction
+    for settings, goals in ((labelled, ("classify", "all")), (instructions, ("instruct", "all"))):
+        if goal in goals and "lora" in settings.train and recipe.parallel.tensor > 1:
+            raise HornbookError(
+                f"parallel.tensor {recipe.parallel.tensor} cannot divide layers that carry a LoRA "
+                "adapter; set parallel.tensor=1, or leave lora out of classification.train and "
+                "instruction.train."
+            )
     if goal in ("classify", "all") and labelled.path is not None:
         read_labelled(Path(labelled.path), labelled.text_column, labelled.label_column)
     if goal in ("instruct", "all") and instructions.path is not None:

@@ -5,6 +5,8 @@
 - `objective.py`: the loss of a batch, summed over its trained positions.
 - `muon.py`, `adamw.py`, `optimizer.py`: Muon for the blocks' matrices, AdamW for the rest, as one.
 - `loop.py`: `train_steps`, the generator of steps that the caller drives.
+- `parallel.py`: how a training is spread over processes; `distributed.py`: DDP, FSDP2 and tensor
+  parallelism; `shards.py`: tensors of which each process holds a part.
 - `evaluation.py`: loss, perplexity and bits per byte on data held out.
 - `metrics.py`: the run's curve, one JSON line at a time; `trackers.py`: TensorBoard, W&B, Trackio.
 - `flops.py`: what a token costs, what the device can do, and the share of it that is used (MFU).

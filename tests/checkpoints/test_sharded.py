@@ -9,7 +9,7 @@ import many_saves
 import pytest
 import torch
 from many import found_by, start
-from many_saves import SAVED, STEPS, STOP, go_on
+from many_saves import SAVED, STEPS, STOP
 from safetensors import safe_open
 
 from hornbook.artifact import read_manifest
@@ -31,9 +31,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any
 
 
 @pytest.mark.parametrize("case", SAVED)
-def test_as_many_processes_go_on_bit_for_bit(
-    case: str, saved: tuple[Path, dict[str, Any]]
-) -> None:
+def test_as_many_processes_go_on_bit_for_bit(case: str, saved: tuple[Path, dict[str, Any]]) -> None:
     found = saved[1][case]
     assert len(found["uninterrupted"]) == STEPS
     assert found["resumed"] == found["uninterrupted"][STOP:]

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from hornbook.pipeline.bundle import load_bundle
+from hornbook.errors import HornbookError
+from hornbook.pipeline.bundle import default_runtime, load_bundle
+from hornbook.pipeline.finetune import check_examples
 from hornbook.pipeline.recipe import load_recipe
 from hornbook.processes import ONE
 from hornbook.run import run
@@ -92,14 +94,8 @@ def test_a_killed_process_is_restarted_and_the_run_is_the_same(recipe: Path, alo
             "validation_loss"
         ] == pytest.approx(score["validation_loss"], abs=1e-5)
     assert (directory / "report.html").exists()
-    bundle = load_bundle(directory / "classify-lora", load_bundle_runtime())
+    bundle = load_bundle(directory / "classify-lora", default_runtime())
     assert len(bundle.labels) > 1
-
-
-def load_bundle_runtime():  # type: ignore[no-untyped-def]
-    from hornbook.pipeline.bundle import default_runtime
-
-    return default_runtime()
 
 
 def test_a_batch_that_cannot_be_shared_is_refused_once(recipe: Path) -> None:
@@ -113,3 +109,10 @@ def test_a_batch_that_cannot_be_shared_is_refused_once(recipe: Path) -> None:
 def test_one_process_makes_and_agrees_with_itself() -> None:
     assert ONE.main_first(lambda: 1, lambda: 2) == 1
     assert ONE.as_main("own") == "own"
+
+
+def test_adapters_and_tensor_parallelism_are_refused_before_anything_is_trained(
+    recipe: Path,
+) -> None:
+    with pytest.raises(HornbookError, match=r"parallel.tensor 2 cannot divide .* LoRA"):
+        check_examples(load_recipe(recipe, ["parallel.tensor=2"]), "classify")

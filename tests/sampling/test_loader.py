@@ -36,7 +36,9 @@ def trained_targets(batch: Batch) -> list[int]:
 
 
 def drawn(loader: Loader, count: int, start: int = 0) -> list[tuple[int, list[int]]]:
-    return [(batch.position, trained_samples(batch)) for batch in islice(loader.batches(start), count)]
+    return [
+        (batch.position, trained_samples(batch)) for batch in islice(loader.batches(start), count)
+    ]
 
 
 @given(count=sizes, batch_size=sizes, seed=seeds, shuffle=st.booleans())

@@ -1,0 +1,58 @@
+"""What the steps that clean a corpus have in common: documents stream through, and each is accounted for.
+
+    for step in steps:
+        documents = step.apply(documents)
+
+A step holds one document at a time, or states in its docstring what more it keeps.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from hornbook.corpus.document import Document
+
+EXAMPLES = 5
+"""Documents of each kind that a tally shows."""
+EXCERPT = 200
+"""Characters of each that are shown."""
+
+
+@dataclass
+class Tally:
+    """What one step has done to the documents that came by."""
+
+    name: str
+    """The step, or the filter within it, as settings call it."""
+    seen: int = 0
+    removed: int = 0
+    changed: int = 0
+    examples: list[tuple[str, str, str]] = field(default_factory=list)
+    """Of the first few removed or changed: id, excerpt, why."""
+
+    def remove(self, document: Document, why: str) -> None:
+        """Count a document that is left out."""
+        self.removed += 1
+        self._show(document, why)
+
+    def change(self, document: Document, why: str) -> None:
+        """Count a document that goes on changed; given as it was before."""
+        self.changed += 1
+        self._show(document, why)
+
+    def _show(self, document: Document, why: str) -> None:
+        if len(self.examples) < EXAMPLES:
+            self.examples.append((document.id, document.text[:EXCERPT], why))
+
+
+class Step(Protocol):
+    """One step of cleaning; made anew for each pass over a corpus."""
+
+    @property
+    def tallies(self) -> list[Tally]:
+        """What it has done so far, filter by filter."""
+        ...
+
+    def apply(self, documents: Iterator[Document]) -> Iterator[Document]:
+        """The documents that stay, in the order in which they came."""
+        ...
