@@ -22,9 +22,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 MEETING, FAILURE = "hornbook", "failure"
-GLANCE = timedelta(seconds=2)
-"""How often one that waits looks whether another has failed."""
-TIME_TO_SPEAK_S = 3.0
+GLANCE_S = 0.2
+"""How often one that waits looks around."""
+TIME_TO_HEAR_S, TIME_TO_SPEAK_S = 1.0, 3.0
+"""How long a main process that failed keeps the store, and the others keep silent."""
+KNOCK = timedelta(seconds=2)
+"""How long a process tries an address at which the main one may be no more."""
 FAILED = 1
 INTERRUPTED = 130
 
@@ -78,17 +81,18 @@ class Processes:
         return self._store.get(key).decode()
 
     def _wait(self, key: str) -> None:
-        from torch.distributed import DistNetworkError, DistStoreError
+        """Return when the key is there; end when a process has failed."""
+        from torch.distributed import DistNetworkError
 
         assert self._store is not None
         try:
-            while not self._store.check([FAILURE]):
-                with contextlib.suppress(DistStoreError):  # not there yet
-                    self._store.wait([key], GLANCE)
-                    return
-        except DistNetworkError:
-            pass  # the main process is gone, and the store with it
-        _end_quietly()
+            # Asking again and again: waits of the store's own that run out fill the log.
+            while not self._store.check([key]):
+                if self._store.check([FAILURE]):
+                    _end_quietly()
+                time.sleep(GLANCE_S)
+        except DistNetworkError:  # the main process is gone, and the store with it
+            _end_quietly()
 
     def tell_failure(self, error: BaseException) -> None:
         """Let the others know, and let the one sentence about a mistake be said by one process.
@@ -108,6 +112,8 @@ class Processes:
             first = f"0 {sentence}"
         if sentence and first != own and first.partition(" ")[2] == sentence:
             _end_quietly()
+        if self.is_main:
+            time.sleep(TIME_TO_HEAR_S)
 
 
 def _end_quietly() -> NoReturn:
@@ -202,7 +208,7 @@ def _fresh_store(meeting_point: "Store", rank: int, patience: timedelta) -> "Sto
     while True:
         port = int(meeting_point.get(MEETING))
         try:
-            store = TCPStore(host, port, None, False, GLANCE, wait_for_workers=False)
+            store = TCPStore(host, port, None, False, KNOCK, wait_for_workers=False)
         except DistError:
             if time.monotonic() > give_up:
                 raise
