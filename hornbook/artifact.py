@@ -179,7 +179,7 @@ def read_manifest(directory: Path, kind: str, verify: bool = True) -> Manifest:
     """
     path = directory / MANIFEST
     try:
-        manifest = _parse(path.read_text(encoding="utf-8"))
+        manifest = parse_manifest(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise HornbookError(
             f"{directory} is not a Hornbook {kind}: it has no {MANIFEST}."
@@ -197,7 +197,7 @@ def read_manifest(directory: Path, kind: str, verify: bool = True) -> Manifest:
     return manifest
 
 
-def _parse(text: str) -> Manifest:
+def parse_manifest(text: str) -> Manifest:
     """A manifest from its JSON; ValueError or TypeError if it is none."""
     manifest = Manifest(**json.loads(text))
     if not isinstance(manifest.format_version, int) or not isinstance(manifest.kind, str):

@@ -74,5 +74,7 @@ def _system_sentence(error: OSError) -> str:
 
 
 def _fail(sentence: str) -> int:
-    print(f"hornbook: {sentence}", file=sys.stderr)
+    # A file's name may hold line breaks, or bytes that are no text.
+    line = sentence.replace("\n", "\\n").encode("utf-8", "backslashreplace").decode()
+    print(f"hornbook: {line}", file=sys.stderr)
     return BAD_INPUT

@@ -1,5 +1,6 @@
 """The verbs that run stages: each runs the pipeline up to itself, making only what changed."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -62,6 +63,26 @@ def sample(arguments: RecipeArguments = None, show: ShowWindows = None) -> None:
     context = sample_tokens(recipe_from(arguments))
     if show is not None:
         show_samples(context, show)
+
+
+def prepare(arguments: RecipeArguments = None) -> None:
+    """Read, clean and tokenize a corpus; prints what each step did and writes a data card."""
+    from hornbook.pipeline.prepare import show_prepared
+    from hornbook.run import sample_tokens
+
+    show_prepared(sample_tokens(recipe_from(arguments)))
+
+
+def verify(
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIR", help="A run's directory, or one of its artifacts.")
+    ],
+) -> None:
+    """Compute every SHA-256 under a directory again, and those of its inputs; 2 if any differs."""
+    from hornbook.pipeline.verify import verify as verify_directory
+
+    if verify_directory(directory):
+        raise typer.Exit(2)
 
 
 def pretrain(arguments: RecipeArguments = None) -> None:

@@ -3,9 +3,15 @@
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Self
 
+from hornbook.corpus.compression import open_bytes
 from hornbook.errors import HornbookError
+
+MAX_DOCUMENT_BYTES = 2**27
+"""Largest document held in memory (128 MiB), unless told otherwise."""
+PIECE = 2**16
+"""Bytes read at a time where a line is passed over."""
 
 JSON_NAMES = {
     dict: "an object",
@@ -18,6 +24,61 @@ JSON_NAMES = {
 }
 
 
+class Lines:
+    """Lines of UTF-8 text, in the memory of one; CRLF becomes "\\n" and a byte-order mark is dropped.
+
+    A bad line raises, and the next call goes on behind it.
+    """
+
+    def __init__(self, stream: IO[bytes], path: Path, max_bytes: int = MAX_DOCUMENT_BYTES) -> None:
+        """`stream` is of the file at `path`; a line of more than `max_bytes` is not read."""
+        self.number = 0
+        """Of the line that came last, from 1."""
+        self.blank = True
+        """Whether no line so far, good or bad, has more in it than blanks."""
+        self._stream, self._path, self._max_bytes = stream, path, max_bytes
+        self._offset = 0
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> str:
+        """The next line.
+
+        Raises:
+            HornbookError: it is too long, binary or not UTF-8.
+            StopIteration: there is none.
+        """
+        raw = self._stream.readline(self._max_bytes + 1)
+        if not raw:
+            raise StopIteration
+        self.number += 1
+        at = self._offset
+        self._offset += len(raw)
+        if len(raw) > self._max_bytes:
+            self._skip(raw)
+            raise too_long(f"{self._path}, line {self.number}", self._max_bytes)
+        self.blank = self.blank and not raw.strip()
+        line = decode(raw, self._path, at)
+        self.blank = self.blank and not line.strip()
+        return line
+
+    def _skip(self, raw: bytes) -> None:
+        """Read on to the end of an overlong line, keeping none of it."""
+        self.blank = False
+        while raw and not raw.endswith(b"\n"):
+            raw = self._stream.readline(PIECE)
+            self._offset += len(raw)
+
+
+def too_long(where: str, max_bytes: int) -> HornbookError:
+    """The sentence about a document that is larger than is held in memory."""
+    return HornbookError(
+        f"{where}: more than {max_bytes:,} bytes in one document; divide it, or raise "
+        "corpus.max_document_bytes."
+    )
+
+
 def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
     """Lines of a UTF-8 file with their numbers from 1, in the memory of one line.
 
@@ -26,22 +87,17 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
     Raises:
         HornbookError: no such file, a directory, not readable, binary, not UTF-8, or blank.
     """
-    offset, blank = 0, True
-    try:
-        with path.open("rb") as file:
-            for number, raw in enumerate(file, start=1):
-                line = _decode(raw, path, offset)
-                offset += len(raw)
-                blank = blank and not line.strip()
-                yield number, line
-    except FileNotFoundError:
-        raise HornbookError(f"{path}: no such file; check the path.") from None
-    except IsADirectoryError:
-        raise HornbookError(f"{path} is a directory; give the path of a file.") from None
-    except OSError as error:
-        raise HornbookError(f"{path} cannot be read: {error.strerror}.") from None
-    if blank:
-        raise HornbookError(f"{path} is empty; put text into it or leave it out.")
+    with open_bytes(path) as stream:
+        lines = Lines(stream, path)
+        for line in lines:
+            yield lines.number, line
+    if lines.blank:
+        raise is_empty(path)
+
+
+def is_empty(path: Path) -> HornbookError:
+    """The sentence about a file with nothing in it."""
+    return HornbookError(f"{path} is empty; put text into it or leave it out.")
 
 
 def read_text(path: Path) -> str:
@@ -128,7 +184,12 @@ def require_text(text: str, where: str, name: str) -> str:
     raise HornbookError(f"{where}: {name!r} is empty; fill it in or leave the entry out.")
 
 
-def _decode(raw: bytes, path: Path, offset: int) -> str:
+def decode(raw: bytes, path: Path, offset: int) -> str:
+    """Bytes that stand at `offset` in a file as text, without a byte-order mark, with "\\n" alone.
+
+    Raises:
+        HornbookError: binary, or not UTF-8; naming the offset.
+    """
     if offset == 0 and raw.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise HornbookError(f"{path} is UTF-16 text; save it as UTF-8.")
     if (at := raw.find(b"\0")) >= 0:

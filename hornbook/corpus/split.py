@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from hornbook.corpus.document import Document
 from hornbook.errors import HornbookError
@@ -126,4 +127,4 @@ def _piece(document: Document, start: int, end: int) -> Document:
     if start == 0 and end >= len(document.text):
         return document
     end = min(end, len(document.text))
-    return Document(document.text[start:end], f"{document.id}[{start}:{end}]")
+    return replace(document, text=document.text[start:end], id=f"{document.id}[{start}:{end}]")

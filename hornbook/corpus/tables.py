@@ -84,22 +84,6 @@ def require_classes(examples: Iterable[Labelled], source: str) -> list[str]:
     return classes
 
 
-def read_column(path: Path, column: str) -> Iterator[tuple[int, str]]:
-    """The texts of one column of a .csv or .tsv file, each with its line number.
-
-    Raises:
-        HornbookError: no such column, or a row without a text in it.
-    """
-    rows = _rows(path)
-    _, header = next(rows, (1, []))
-    at = _column(header, column, path)
-    for line, row in rows:
-        where = f"{path}, line {line}"
-        if len(row) <= at:
-            raise HornbookError(f"{where}: no field for the column {column!r}.")
-        yield line, require_text(row[at], where, column)
-
-
 def _labelled_rows(path: Path, text_column: str, label_column: str) -> Iterator[Labelled]:
     rows = _rows(path)
     header_line, header = next(rows)

@@ -60,6 +60,9 @@ class InstructionSettings(Settings):
     max_length: int | None = Field(default=None, gt=1)
     """Most tokens of an example, later ones being cut; the model's context length when not
     given."""
+    packing: bool = False
+    """Put several examples side by side into rows of `max_length`, each read by itself: fewer, fuller
+    rows. A batch then counts rows, so lower batch_size by as many as stand in one."""
     questions: int | None = Field(default=500, gt=0)
     """Held-out questions asked when right answers are counted; all when not given."""
     training: FollowerTraining = FollowerTraining()

@@ -40,12 +40,16 @@ class MultiHeadAttention(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(
-        self, x: Tensor, rotation: Rotation | None = None, cache: LayerCache | None = None
+        self,
+        x: Tensor,
+        rotation: Rotation | None = None,
+        cache: LayerCache | None = None,
+        visible: Tensor | None = None,
     ) -> Tensor:
         """Attend within float `x` (batch, tokens, embed_dim), and to what `cache` holds.
 
         `rotation` is that of x's positions, for rotary models. x's keys and values are added to
-        the cache.
+        the cache. `visible` is as in `attend`.
         """
         query = self.query_norm(self._split(self.query(x)))  # (batch, heads, tokens, head_dim)
         key = self.key_norm(self._split(self.key(x)))  # (batch, kv_heads, tokens, head_dim)
@@ -54,7 +58,8 @@ class MultiHeadAttention(nn.Module):
             query, key = rotate(query, rotation), rotate(key, rotation)
         if cache is not None:
             key, value = cache.extend(key, value)
-        gathered = attend(query, key, value, self.weight_dropout if self.training else 0.0)
+        dropout = self.weight_dropout if self.training else 0.0
+        gathered = attend(query, key, value, dropout, visible)
         merged = gathered.transpose(1, 2).flatten(2)  # (batch, tokens, embed_dim)
         y: Tensor = self.dropout(self.out(merged))
         return y
@@ -65,7 +70,13 @@ class MultiHeadAttention(nn.Module):
         return x.view(batch, tokens, -1, self.head_dim).transpose(1, 2)
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, dropout: float = 0.0) -> Tensor:
+def attend(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    dropout: float = 0.0,
+    visible: Tensor | None = None,
+) -> Tensor:
     """Causal scaled dot-product attention (Vaswani et al. 2017, §3.2.1).
 
     The queries belong to the last tokens among the keys: query i of n sees all keys but the
@@ -76,6 +87,8 @@ def attend(query: Tensor, key: Tensor, value: Tensor, dropout: float = 0.0) -> T
         key: (batch, kv_heads, all tokens, head_dim); kv_heads divides heads.
         value: like key.
         dropout: probability of dropping an attention weight.
+        visible: which keys each query may see, bool (batch, 1, tokens, all tokens), in place of
+            all keys before it: of rows of several documents, see `visible_in`.
 
     Returns:
         (batch, heads, tokens, head_dim), in the query's dtype.
@@ -84,26 +97,36 @@ def attend(query: Tensor, key: Tensor, value: Tensor, dropout: float = 0.0) -> T
     if query.device.type == "cpu" and query.dtype == torch.bfloat16 and keys <= PLAIN_UP_TO:
         # The fused CPU kernel's backward pass takes twice as long as these plain products where
         # the CPU multiplies bfloat16; with longer texts its smaller memory wins.
-        return attend_plainly(query, key, value, dropout)
-    square = tokens == keys
+        return attend_plainly(query, key, value, dropout, visible)
+    square = tokens == keys and visible is None
+    if visible is None and not square and tokens > 1:
+        visible = _visible(query, key)
     return F.scaled_dot_product_attention(
         query,
         key,
         value,
-        attn_mask=None if square or tokens == 1 else _visible(query, key),
+        attn_mask=visible,
         dropout_p=dropout,
         is_causal=square,
         enable_gqa=query.shape[1] != key.shape[1],
     )
 
 
-def attend_plainly(query: Tensor, key: Tensor, value: Tensor, dropout: float = 0.0) -> Tensor:
+def attend_plainly(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    dropout: float = 0.0,
+    visible: Tensor | None = None,
+) -> Tensor:
     """The same as `attend`, spelt out: softmax(query key^T / sqrt(head_dim) + mask) value."""
     group = query.shape[1] // key.shape[1]
     if group > 1:
         key, value = key.repeat_interleave(group, dim=1), value.repeat_interleave(group, dim=1)
     scores = query / math.sqrt(query.shape[-1]) @ key.transpose(-2, -1)
-    if query.shape[2] > 1:
+    if visible is not None:
+        scores = scores.masked_fill(~visible, -torch.inf)  # (batch, heads, tokens, all tokens)
+    elif query.shape[2] > 1:
         mask = torch.zeros_like(scores[0, 0]).masked_fill(~_visible(query, key), -torch.inf)
         scores = scores + mask  # (batch, heads, tokens, all tokens)
     weights = F.dropout(scores.softmax(dim=-1), dropout)

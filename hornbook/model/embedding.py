@@ -18,7 +18,8 @@ HASH_SHIFT = 33
 """The product's upper bits depend on all bits of the ids."""
 
 Rotation = tuple[Tensor, Tensor]
-"""Cosines and sines of the rotary angles, each float32 (tokens, head_dim / 2)."""
+"""Cosines and sines of the rotary angles, each float32 (tokens, head_dim / 2); of rows of documents,
+whose positions differ from row to row, (batch, 1, tokens, head_dim / 2)."""
 
 
 class Embedding(nn.Module):
@@ -56,10 +57,18 @@ class Embedding(nn.Module):
         known = ids if before is None else torch.cat((before, ids), dim=1)
         return known[:, known.shape[1] - min(self.reach, known.shape[1]) :]
 
-    def forward(self, ids: Tensor, start: int = 0, last_ids: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        ids: Tensor,
+        start: int = 0,
+        last_ids: Tensor | None = None,
+        places: Tensor | None = None,
+    ) -> Tensor:
         """Embed int64 `ids` (batch, tokens), the first at position `start`.
 
         `last_ids` (batch, up to `reach`) are the tokens before the first, where there are any.
+        `places`, int64 (batch, tokens), are the positions in rows of several documents, see
+        `places_of`: what stands before a document's first token is then no part of its text.
 
         Returns float (batch, tokens, embed_dim).
 
@@ -77,11 +86,15 @@ class Embedding(nn.Module):
             before = torch.zeros_like(x[:, :1])
             if last_ids is not None and last_ids.shape[1]:
                 before = self.token(last_ids[:, -1:])
-            x = x + self.shift * torch.cat((before, x[:, :-1]), dim=1)
+            before = torch.cat((before, x[:, :-1]), dim=1)
+            if places is not None:
+                before = before.masked_fill(places[..., None] == 0, 0.0)
+            x = x + self.shift * before
         if self.ngram is not None:
-            x = x + self.ngram(ids, last_ids)
+            x = x + self.ngram(ids, last_ids, places)
         if self.position is not None:
-            x = x + self.position(torch.arange(start, stop, device=ids.device))
+            row = torch.arange(start, stop, device=ids.device) if places is None else places
+            x = x + self.position(row)
         dropped: Tensor = self.dropout(x)
         return dropped
 
@@ -102,12 +115,19 @@ class NGramEmbedding(nn.Module):
         self.order, self.rows = config.ngram_order, config.ngram_rows
         self.table = nn.Embedding((self.order - 1) * self.rows, config.embed_dim)
 
-    def forward(self, ids: Tensor, last_ids: Tensor | None = None) -> Tensor:
-        """Of int64 `ids` (batch, tokens) after `last_ids`, float (batch, tokens, embed_dim)."""
-        vectors: Tensor = self.table(self.slots(ids, last_ids)).sum(dim=-2)
+    def forward(
+        self, ids: Tensor, last_ids: Tensor | None = None, places: Tensor | None = None
+    ) -> Tensor:
+        """Of int64 `ids` (batch, tokens) after `last_ids`, float (batch, tokens, embed_dim).
+
+        `places` as in `Embedding`.
+        """
+        vectors: Tensor = self.table(self.slots(ids, last_ids, places)).sum(dim=-2)
         return vectors
 
-    def slots(self, ids: Tensor, last_ids: Tensor | None = None) -> Tensor:
+    def slots(
+        self, ids: Tensor, last_ids: Tensor | None = None, places: Tensor | None = None
+    ) -> Tensor:
         """Rows of the table for the runs that end at each token, int64 (batch, tokens, order - 1)."""
         tokens = ids.shape[1]
         known = ids if last_ids is None else torch.cat((last_ids, ids), dim=1)
@@ -117,8 +137,11 @@ class NGramEmbedding(nn.Module):
         slots = []
         for back in range(self.order):
             start = self.order - 1 - back
+            earlier = known[:, start : start + tokens]
+            if places is not None:
+                earlier = earlier.masked_fill(places < back, NO_TOKEN)
             # int64 products wrap around, alike on every device
-            hashed = (hashed + known[:, start : start + tokens] + 1) * HASH_FACTOR
+            hashed = (hashed + earlier + 1) * HASH_FACTOR
             if back:
                 row = (hashed >> HASH_SHIFT) % self.rows
                 slots.append(row + (back - 1) * self.rows)
@@ -140,10 +163,17 @@ class RotaryEmbedding(nn.Module):
 
     def forward(self, start: int, stop: int, device: torch.device) -> Rotation:
         """Cosines and sines for positions `start` up to `stop`."""
-        pairs = torch.arange(0, self.head_dim, 2, device=device, dtype=torch.float32)
+        return self.at(torch.arange(start, stop, device=device))
+
+    def of_rows(self, places: Tensor) -> Rotation:
+        """Cosines and sines for the positions of several rows, int64 (batch, tokens)."""
+        return self.at(places[:, None])
+
+    def at(self, positions: Tensor) -> Rotation:
+        """Cosines and sines for positions (..., tokens), each float32 (..., tokens, head_dim / 2)."""
+        pairs = torch.arange(0, self.head_dim, 2, device=positions.device, dtype=torch.float32)
         frequencies = 1.0 / self.theta ** (pairs / self.head_dim)  # (head_dim / 2)
-        positions = torch.arange(start, stop, device=device, dtype=torch.float32)
-        angles = positions[:, None] * frequencies  # (tokens, head_dim / 2)
+        angles = positions.float()[..., None] * frequencies  # (..., tokens, head_dim / 2)
         return angles.cos(), angles.sin()
 
 

@@ -5,8 +5,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from hornbook.errors import HornbookError
 from hornbook.model.attention import MultiHeadAttention
 from hornbook.model.config import ModelConfig
+from hornbook.model.documents import places_of, require_numbers, visible_in
 from hornbook.model.embedding import Embedding, RotaryEmbedding, Rotation
 from hornbook.model.feedforward import build_feedforward
 from hornbook.model.kv_cache import KVCache, LayerCache
@@ -31,23 +33,32 @@ class TransformerBlock(nn.Module):
         self.attention = MultiHeadAttention(config)
         self.feedforward_norm = build_norm(config, config.embed_dim)
         self.feedforward = build_feedforward(config)
-        self.in_training: Callable[[Tensor, Rotation | None], Tensor] | None = None
-        """How a trainer has `add_branches` computed in training mode: compiled, or anew in the
+        self.in_training: Callable[..., Tensor] | None = None
+        """How, from x, rotation and, in rows of several documents, `visible`, a trainer has `add_branches` computed in training mode: compiled, or anew in the
         backward pass. None for plainly, as always outside training."""
 
     def forward(
-        self, x: Tensor, rotation: Rotation | None = None, cache: LayerCache | None = None
+        self,
+        x: Tensor,
+        rotation: Rotation | None = None,
+        cache: LayerCache | None = None,
+        visible: Tensor | None = None,
     ) -> Tensor:
         """Float (batch, tokens, embed_dim) in and out; see `MultiHeadAttention` for the rest."""
         if self.in_training is not None and self.training:
-            return self.in_training(x, rotation)
-        return self.add_branches(x, rotation, cache)
+            masked = {} if visible is None else {"visible": visible}
+            return self.in_training(x, rotation, **masked)
+        return self.add_branches(x, rotation, cache, visible)
 
     def add_branches(
-        self, x: Tensor, rotation: Rotation | None = None, cache: LayerCache | None = None
+        self,
+        x: Tensor,
+        rotation: Rotation | None = None,
+        cache: LayerCache | None = None,
+        visible: Tensor | None = None,
     ) -> Tensor:
         """The same, without regard to how a trainer wants it."""
-        x = x + self.attention(self.attention_norm(x), rotation, cache)
+        x = x + self.attention(self.attention_norm(x), rotation, cache, visible)
         y: Tensor = x + self.feedforward(self.feedforward_norm(x))
         return y
 
@@ -99,19 +110,26 @@ class Transformer(nn.Module):
                 std = INIT_STD / (2 * self.config.n_layers) ** 0.5
                 nn.init.normal_(weight, std=std, generator=generator)
 
-    def hidden(self, ids: Tensor, cache: KVCache | None = None) -> Tensor:
+    def hidden(
+        self, ids: Tensor, cache: KVCache | None = None, documents: Tensor | None = None
+    ) -> Tensor:
         """What the model has made of each token, before the head.
 
         Args:
             ids: int64 (batch, tokens); with a cache, the tokens that follow those it holds.
             cache: keys and values of earlier tokens; these tokens' are added to it.
+            documents: int64 (batch, tokens), the number of each token's document within its row,
+                where a row holds several: each is then read as if it stood alone.
 
         Returns:
             Float (batch, tokens, embed_dim), normalized.
 
         Raises:
-            HornbookError: the tokens reach beyond the context length.
+            HornbookError: the tokens reach beyond the context length, or `documents` do not fit
+                `ids` or come together with a cache.
         """
+        if documents is not None:
+            return self._hidden_in_documents(ids, cache, documents)
         start = cache.length if cache is not None else 0
         x: Tensor = self.embedding(ids, start, cache.last_ids if cache is not None else None)
         rotation = None
@@ -121,6 +139,21 @@ class Transformer(nn.Module):
             x = block(x, rotation, cache.layers[index] if cache is not None else None)
         if cache is not None:
             cache.last_ids = self.embedding.last_ids(ids, cache.last_ids)
+        y: Tensor = self.norm(x)
+        return y
+
+    def _hidden_in_documents(self, ids: Tensor, cache: KVCache | None, documents: Tensor) -> Tensor:
+        """The same where positions begin anew, and attention ends, at each document's beginning."""
+        if cache is not None:
+            raise HornbookError(
+                "rows of several documents are for training; give a cache, or documents, not both."
+            )
+        require_numbers(documents, ids)
+        places, visible = places_of(documents), visible_in(documents)
+        x: Tensor = self.embedding(ids, places=places)
+        rotation = self.rotary.of_rows(places) if self.rotary is not None else None
+        for block in self.blocks:
+            x = block(x, rotation, visible=visible)
         y: Tensor = self.norm(x)
         return y
 

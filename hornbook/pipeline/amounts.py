@@ -3,8 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from hornbook.corpus.readers import SAMPLE_WORLD, corpus_files, read_documents
+from hornbook.corpus.columns import HUB
+from hornbook.corpus.quarantine import Quarantine
+from hornbook.corpus.readers import SAMPLE_WORLD, corpus_files, is_stdin, read_corpus
 from hornbook.corpus.split import SPLITS
+from hornbook.errors import HornbookError
 from hornbook.pipeline.context import Context
 from hornbook.pipeline.recipe import Recipe
 from hornbook.sampling.token_store import id_dtype
@@ -35,10 +38,15 @@ def small_enough(recipe: Recipe) -> bool:
     """Whether the tokens are there already, or making them takes a minute or less.
 
     Raises:
-        HornbookError: the corpus is not there.
+        HornbookError: the corpus is not there, or its size cannot be known.
     """
-    if recipe.corpus.source == SAMPLE_WORLD or (recipe.directory / "tokens").is_dir():
+    source = recipe.corpus.source
+    if source == SAMPLE_WORLD or (recipe.directory / "tokens").is_dir():
         return True
+    if is_stdin(source) or source.startswith(HUB):
+        raise HornbookError(
+            f"the size of {source} is not known before it is read; run `hornbook prepare` first."
+        )
     return _size(recipe) <= SMALL
 
 
@@ -88,7 +96,8 @@ def guess_amounts(recipe: Recipe) -> Amounts:
 def _first_texts(recipe: Recipe) -> list[str]:
     texts: list[str] = []
     missing = FIRST_CHARACTERS
-    for document in read_documents(recipe.corpus.source, recipe.corpus.text_field):
+    quarantine = Quarantine(max_bad_share=recipe.corpus.max_bad_share)
+    for document in read_corpus(recipe.corpus, quarantine):
         texts.append(document.text[:missing])
         missing -= len(document.text)
         if missing <= 0:

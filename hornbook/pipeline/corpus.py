@@ -1,14 +1,17 @@
 """Stage 0 of a run: the documents, split, in one directory."""
 
 import json
+import shutil
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hornbook import artifact
 from hornbook.console import meter, track
 from hornbook.corpus.document import Document
-from hornbook.corpus.readers import SAMPLE_WORLD, corpus_files, read_documents
+from hornbook.corpus.quarantine import Quarantine
+from hornbook.corpus.readers import SAMPLE_WORLD
 from hornbook.corpus.split import SPLITS, split_documents
 from hornbook.corpus.tables import write_instructions, write_labelled
 from hornbook.corpus.world.generate import (
@@ -16,12 +19,21 @@ from hornbook.corpus.world.generate import (
     instruction_examples,
     labelled_examples,
 )
+from hornbook.errors import HornbookError
+from hornbook.pipeline.cleaning import (
+    cleaning_settings,
+    evaluation_hashes,
+    make_cleaning,
+)
 from hornbook.pipeline.recipe import Recipe
+from hornbook.pipeline.sources import Source, find_source
 from hornbook.pipeline.workspace import Workspace
 
 KIND = "corpus"
 LABELLED = "labelled.jsonl"
 INSTRUCTIONS = "instructions.json"
+QUARANTINE = "quarantine.jsonl"
+"""Lines, rows and documents that could not be read: file, line, reason."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +58,20 @@ class Corpus:
 
     def texts(self, split: str) -> Iterator[str]:
         """The documents' texts, one at a time."""
-        if self.count(split):
-            for document in read_documents(str(self.directory / f"{split}.jsonl")):
-                yield document.text
+        with (self.directory / f"{split}.jsonl").open(encoding="utf-8") as lines:
+            for line in lines:
+                yield json.loads(line)["text"]
+
+    @property
+    def bad(self) -> int:
+        """How many lines, rows or documents were set aside unread."""
+        return int(self.manifest.facts["bad"])
+
+    @property
+    def cleaning(self) -> dict[str, Any]:
+        """What was read, and what each step has done to it: see `Cleaning.facts`."""
+        facts: dict[str, Any] = self.manifest.facts["cleaning"]
+        return facts
 
     def ids(self, split: str, numbers: Collection[int]) -> dict[int, str]:
         """The ids of a split's documents of these numbers, counted from 0."""
@@ -62,57 +85,84 @@ class Corpus:
 
 
 def make_corpus(recipe: Recipe, workspace: Workspace) -> Corpus:
-    """Read the user's documents or generate the sample world, and split them."""
+    """Read the user's documents or generate the sample world, clean them, and split them."""
     sample_world = recipe.corpus.source == SAMPLE_WORLD
     settings = {
         "corpus": recipe.corpus.model_dump(mode="json"),
         "world": recipe.world.model_dump(mode="json") if sample_world else None,
         "seed": recipe.runtime.seed,
+        **cleaning_settings(recipe),
     }
-    inputs = {} if sample_world else hash_files(recipe)
+    source = find_source(recipe.corpus, workspace.directory)
+    inputs = {**source.inputs, **evaluation_hashes(recipe)}
 
     def make(path: Path) -> None:
         with artifact.new_directory(path) as work:
-            facts = _write_splits(work, recipe)
+            facts = _write_documents(work, recipe, source, workspace.directory)
             if sample_world:
                 write_labelled(work / LABELLED, labelled_examples(recipe.world))
                 write_instructions(work / INSTRUCTIONS, instruction_examples(recipe.world))
             artifact.write_manifest(work, KIND, settings, inputs, facts)
 
-    return workspace.once(
-        "corpus",
-        settings,
-        inputs,
-        make,
-        lambda path: Corpus(path, artifact.read_manifest(path, KIND)),
-    )
+    return workspace.once("corpus", settings, inputs, make, open_corpus)
 
 
-def hash_files(recipe: Recipe) -> dict[str, str]:
-    """SHA-256 of each file that the corpus is read from, by its name."""
-    return {name: artifact.hash_file(path) for path, name in corpus_files(recipe.corpus.source)}
+def open_corpus(path: Path) -> Corpus:
+    """A corpus that `make_corpus` wrote, every file of it checked.
+
+    Raises:
+        HornbookError: not a corpus, incomplete or changed; naming the file.
+    """
+    return Corpus(path, artifact.read_manifest(path, KIND))
 
 
-def _documents(recipe: Recipe) -> Iterator[Document]:
-    if recipe.corpus.source != SAMPLE_WORLD:
-        documents = read_documents(recipe.corpus.source, recipe.corpus.text_field)
-        yield from track(documents, "read", None, "document")
-        return
+def _write_documents(
+    work: Path, recipe: Recipe, source: Source, directory: Path
+) -> dict[str, Any]:
+    """Read, clean, split and write; returns the facts about it."""
+    quarantine = Quarantine(work / QUARANTINE, recipe.corpus.max_bad_share)
+    cleaning = make_cleaning(recipe)
+    if source.said == SAMPLE_WORLD:
+        documents = _stories(recipe)
+    else:
+        documents = track(source.documents(quarantine), "read", None, "document")
+    try:
+        counts = _write_splits(work, recipe, cleaning.apply(documents))
+    except HornbookError as error:
+        if quarantine.bad <= quarantine.allowed or not (work / QUARANTINE).exists():
+            raise
+        # The corpus will not be there, but the reasons should.
+        kept = shutil.copyfile(work / QUARANTINE, directory / QUARANTINE)
+        raise HornbookError(f"{str(error).removesuffix('.')}; all are listed in {kept}.") from None
+    (directory / QUARANTINE).unlink(missing_ok=True)
+    return {
+        **counts,
+        "cleaning": cleaning.facts(),
+        "bad": quarantine.bad,
+        "sources": source.files,
+    }
+
+
+def _stories(recipe: Recipe) -> Iterator[Document]:
     with meter("tell stories", recipe.world.stories, "story") as shown:
         for number, text in enumerate(generate_texts(recipe.world, shown.advance)):
             yield Document(text, f"story-{number}")
 
 
-def _write_splits(work: Path, recipe: Recipe) -> dict[str, dict[str, int]]:
+def _write_splits(
+    work: Path, recipe: Recipe, cleaned: Iterator[Document]
+) -> dict[str, dict[str, int]]:
     """Write each document to its split's file as it comes; returns counts by split."""
     shares = recipe.corpus.validation_share, recipe.corpus.test_share
     documents = dict.fromkeys(SPLITS, 0)
     characters = dict.fromkeys(SPLITS, 0)
     files = {split: (work / f"{split}.jsonl").open("w", encoding="utf-8") for split in SPLITS}
     try:
-        for split, document in split_documents(_documents(recipe), recipe.runtime.seed, *shares):
-            record = {"id": document.id, "text": document.text}
-            files[split].write(json.dumps(record, ensure_ascii=False) + "\n")
+        for split, document in split_documents(cleaned, recipe.runtime.seed, *shares):
+            record: dict[str, Any] = {"id": document.id, "text": document.text}
+            if document.metadata:
+                record["metadata"] = document.metadata
+            files[split].write(json.dumps(record, ensure_ascii=False, default=str) + "\n")
             documents[split] += 1
             characters[split] += len(document.text)
     finally:

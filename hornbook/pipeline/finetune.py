@@ -51,6 +51,7 @@ from hornbook.pipeline.recipe import Recipe
 from hornbook.pipeline.workspace import announce, finish, finished, results_of
 from hornbook.sampling.dataset import Examples
 from hornbook.sampling.loader import Loader
+from hornbook.sampling.packing import PackedExamples
 from hornbook.training.parallel import Parallel, make_parallel
 from hornbook.training.settings import SAME_RESULTS, TrainingSettings
 
@@ -210,13 +211,15 @@ class _Stage:
     def fit(
         self,
         model: Transformer,
-        train: Examples,
+        train: Examples | PackedExamples,
         validation: Examples | None,
         settings: ClassificationSettings | InstructionSettings,
         facts: dict[str, Any],
     ) -> tuple[Transformer, dict[str, Any]]:
         """Train; the model, whole, and the training's figures."""
         training = settings.lora_training if self.mode == "lora" else settings.training
+        if isinstance(train, PackedExamples):
+            console.print(f"  {train.describe()}", style="dim")
         seed = self.context.recipe.runtime.seed
         mean_length = train.n_tokens / len(train)
         parallel = make_parallel(self.context.recipe.parallel, self.context.runtime, model)
@@ -368,7 +371,9 @@ def _follower(
     asked = (test or validation or train)[: settings.questions]
     prepare_follower(model, stage.mode, context.recipe.lora, context.recipe.runtime.seed)
     facts = {"task": "instruct", "template": settings.template, "turns": 1}
-    trained, figures = stage.fit(model, train_set, validation_set, settings, facts)
+    seed = context.recipe.runtime.seed
+    samples = PackedExamples(train_set, max_length, seed) if settings.packing else train_set
+    trained, figures = stage.fit(model, samples, validation_set, settings, facts)
 
     def write_up() -> dict[str, Any]:
         stage.save(trained, facts)

@@ -9,6 +9,7 @@ import torch
 
 from hornbook.checkpoints.store import LoadedModel, load_model
 from hornbook.console import console
+from hornbook.errors import HornbookError
 from hornbook.inference.text import complete
 from hornbook.model.config import ModelConfig
 from hornbook.model.presets import resolve
@@ -18,7 +19,8 @@ from hornbook.pipeline.context import Context
 from hornbook.pipeline.fit import Task, fit
 from hornbook.pipeline.workspace import announce, finish, finished, results_of
 from hornbook.sampling.loader import Loader
-from hornbook.sampling.windows import Windows, make_windows
+from hornbook.sampling.packing import PackedDocuments
+from hornbook.sampling.windows import Windows, length_for, make_windows
 from hornbook.training.evaluation import evaluate
 from hornbook.training.parallel import ALONE, Parallel, make_parallel
 from hornbook.training.settings import SAME_RESULTS
@@ -136,10 +138,33 @@ def _max_length(context: Context, config: ModelConfig) -> int:
     return context.recipe.sampling.max_length or config.context_length
 
 
-def windows_of(context: Context, config: ModelConfig, split: str) -> Windows:
-    """The windows of a split, as the recipe's sampling says."""
+def windows_of(context: Context, config: ModelConfig, split: str) -> Windows | PackedDocuments:
+    """The windows of a split, or rows of its packed documents, as the recipe's sampling says."""
     tokens, sampling = context.store.split(split), context.recipe.sampling
+    if sampling.packing == "documents":
+        return _packed(context, config, split)
     return make_windows(tokens, sampling, config.context_length, f"the {split} split")
+
+
+def _packed(
+    context: Context, config: ModelConfig, split: str, limit: int | None = None
+) -> PackedDocuments:
+    """The documents of a split, of its first `limit` tokens only if given, packed into rows."""
+    sampling = context.recipe.sampling
+    if sampling.stride is not None:
+        raise HornbookError(
+            "sampling.stride moves windows over documents in a row, which sampling.packing "
+            '"documents" keeps apart; leave one of them out.'
+        )
+    boundaries = context.store.boundaries(split)
+    return PackedDocuments(
+        context.store.split(split),
+        boundaries if limit is None else np.minimum(boundaries, limit),
+        length_for(sampling, config.context_length),
+        context.tokenizer.eos_id,
+        context.recipe.runtime.seed,
+        f"the {split} split",
+    )
 
 
 def documents_of(context: Context, config: ModelConfig, position: int) -> list[str]:
@@ -148,9 +173,9 @@ def documents_of(context: Context, config: ModelConfig, position: int) -> list[s
     starts = context.store.boundaries("train")
     numbers: set[int] = set()
     for sample in _train_loader(context, config).samples(position):
-        start, stop = windows.span(int(sample))
-        first, last = np.searchsorted(starts, (start, stop - 1), side="right") - 1
-        numbers.update(range(first, last + 1))
+        for start, stop in windows.spans(int(sample)):
+            first, last = np.searchsorted(starts, (start, stop - 1), side="right") - 1
+            numbers.update(range(first, last + 1))
     ids = context.corpus.ids("train", numbers)
     return [f"{ids[number]} (document {number + 1:,} of the train split)" for number in sorted(ids)]
 
@@ -171,7 +196,8 @@ def _train_loader(context: Context, config: ModelConfig, parallel: Parallel = AL
 def _held_out_loader(
     context: Context, config: ModelConfig, split: str, parallel: Parallel, limit: bool = True
 ) -> Loader | None:
-    """Windows laid end to end over a split that is held out, the last one shorter.
+    """Windows laid end to end over a split that is held out, the last one shorter; or its packed
+    documents, where those are what is trained on.
 
     With `limit`, only as many as an evaluation while training may take.
     """
@@ -180,7 +206,11 @@ def _held_out_loader(
         return None
     if limit and context.recipe.training.eval_sequences is not None:
         tokens = tokens[: context.recipe.training.eval_sequences * length + 1]
-    windows = Windows(tokens, length, drop_last=False, name=f"the {split} split")
+    windows: Windows | PackedDocuments
+    if context.recipe.sampling.packing == "documents":
+        windows = _packed(context, config, split, limit=len(tokens))
+    else:
+        windows = Windows(tokens, length, drop_last=False, name=f"the {split} split")
     batch_size = context.recipe.training.batch_size
     place = parallel.data_rank, parallel.data_size
     return Loader(windows, batch_size, 0, False, False, *place)

@@ -6,6 +6,8 @@ from pathlib import Path
 import tomli_w
 
 from hornbook.config import Settings, load_settings
+from hornbook.corpus.decontamination import DecontaminationSettings
+from hornbook.corpus.deduplication import DeduplicationSettings
 from hornbook.corpus.readers import SAMPLE_WORLD, CorpusSettings
 from hornbook.corpus.world.settings import WorldSettings
 from hornbook.finetuning.classification import ClassificationSettings
@@ -48,6 +50,10 @@ class Recipe(Settings):
     """Stage 0: which text to learn from."""
     world: WorldSettings = WorldSettings()
     """Stage 0: the built-in corpus, for `corpus.source = "sample-world"`."""
+    deduplication: DeduplicationSettings = DeduplicationSettings()
+    """Stage 0: which repetitions are taken out."""
+    decontamination: DecontaminationSettings = DecontaminationSettings()
+    """Stage 0: which evaluation sets are kept out."""
     tokenizer: TokenizerSettings = TokenizerSettings()
     """Stage 1."""
     sampling: SamplingSettings = SamplingSettings()

@@ -8,6 +8,7 @@ from hornbook.model.presets import resolve
 from hornbook.pipeline.context import Context
 from hornbook.pipeline.finetune import instructions_path, labelled_path
 from hornbook.pipeline.pretrain import windows_of
+from hornbook.sampling.packing import PackedExamples
 from hornbook.sampling.show import show_windows
 
 EXAMPLES = 200
@@ -32,7 +33,10 @@ def show_samples(context: Context, count: int) -> None:
         dataset, _ = instruction_dataset(
             examples, tokenizer, settings.template, length, settings.mask_prompt
         )
-        console.print(show_windows(tokenizer, dataset, range(min(count, len(dataset)))))
+        shown = (
+            PackedExamples(dataset, length, recipe.runtime.seed) if settings.packing else dataset
+        )
+        console.print(show_windows(tokenizer, shown, range(min(count, len(shown)))))
 
 
 def _show_labelled(context: Context, context_length: int, count: int) -> None:

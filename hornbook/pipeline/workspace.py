@@ -70,8 +70,11 @@ class Workspace:
         """
         path, key = self.directory / stage, _key(settings, inputs)
         if _read_key(path) == key:
-            with contextlib.suppress(HornbookError):  # damaged: make it again
+            try:
                 result = read(path)
+            except HornbookError as damage:
+                console.print(f"{damage} It is made again.", markup=False)
+            else:
                 announce(stage, "unchanged")
                 return result
         self._set_aside(path)

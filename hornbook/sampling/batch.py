@@ -1,5 +1,6 @@
 """The one shape in which every objective reaches the training loop."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -23,10 +24,19 @@ class Batch:
     position: int
     """How many batches the loader has given out, this one included: where to resume."""
 
+    documents: torch.Tensor | None = None
+    """Where rows hold several documents, the number of each token's within its row, int64 (batch,
+    tokens), -1 for padding; see `hornbook.model.documents`. None where a row is one text."""
+
     def to(self, device: torch.device) -> "Batch":
         """The same batch on another device."""
-        return Batch(
-            self.inputs.to(device, non_blocking=True),
-            self.targets.to(device, non_blocking=True),
-            self.position,
-        )
+        return self.map(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def rows(self, start: int, stop: int) -> "Batch":
+        """Some rows of it, as a batch of the same position."""
+        return self.map(lambda tensor: tensor[start:stop])
+
+    def map(self, change: Callable[[torch.Tensor], torch.Tensor]) -> "Batch":
+        """The batch with every tensor changed."""
+        documents = None if self.documents is None else change(self.documents)
+        return Batch(change(self.inputs), change(self.targets), self.position, documents)

@@ -4,9 +4,10 @@ Shapes: (batch, tokens), inputs and targets alike, int64.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from hornbook.errors import HornbookError
@@ -37,6 +38,19 @@ class Dataset(Protocol):
         """Inputs and targets of these samples, each (batch, tokens) int64."""
         ...
 
+    def documents(self, indices: Sequence[int]) -> torch.Tensor | None:
+        """`Batch.documents` of these samples, (batch, tokens) int64; None where each is one text."""
+        ...
+
+
+@runtime_checkable
+class OwnOrder(Protocol):
+    """A dataset that says itself in which order its samples are drawn."""
+
+    def order(self, seed: int, epoch: int, shuffle: bool) -> npt.NDArray[np.int64]:
+        """The samples of an epoch, (samples,), a function of the arguments alone."""
+        ...
+
 
 class Examples:
     """Samples of many lengths, padded on the right to the longest of each batch.
@@ -61,7 +75,7 @@ class Examples:
             _checked(ids, targets, max_length, f"example {number}")
             for number, (ids, targets) in enumerate(examples, start=1)
         ]
-        self._pad_id, self._max_length = pad_id, max_length
+        self.pad_id, self._max_length = pad_id, max_length
 
     def __len__(self) -> int:
         return len(self._examples)
@@ -94,12 +108,19 @@ class Examples:
         """Inputs and targets of these samples, each (batch, tokens) int64."""
         chosen = [self._examples[index] for index in indices]
         shape = (len(chosen), self._width(max((len(ids) for ids, _ in chosen), default=0)))
-        inputs = np.full(shape, self._pad_id, dtype=np.int64)
+        inputs = np.full(shape, self.pad_id, dtype=np.int64)
         labels = np.full(shape, IGNORE, dtype=np.int64)
         for row, (ids, targets) in enumerate(chosen):
             inputs[row, : len(ids)] = ids
             labels[row, : len(ids)] = targets
         return torch.from_numpy(inputs), torch.from_numpy(labels)
+
+    def documents(self, indices: Sequence[int]) -> None:
+        """Each sample is one text."""
+
+    def example(self, index: int) -> "Pair":
+        """The token ids and the targets of a sample, each int32 (tokens,), without padding."""
+        return self._examples[index]
 
     def _width(self, longest: int) -> int:
         width = -(-longest // MULTIPLE) * MULTIPLE

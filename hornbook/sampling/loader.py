@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from hornbook.errors import HornbookError
 from hornbook.sampling.batch import IGNORE, Batch
-from hornbook.sampling.dataset import Dataset
+from hornbook.sampling.dataset import Dataset, OwnOrder
 
 
 class Loader:
@@ -70,6 +70,8 @@ class Loader:
 
     def order(self, epoch: int) -> npt.NDArray[np.int64]:
         """The samples in the order of an epoch, (samples,)."""
+        if isinstance(self.dataset, OwnOrder):
+            return self.dataset.order(self._seed, epoch, self._shuffle)
         if not self._shuffle:
             return np.arange(len(self.dataset))
         # numpy takes no negative seed
@@ -86,9 +88,10 @@ class Loader:
         share = np.array_split(whole, self._world_size)[self._rank]
         rows = -(-len(whole) // self._world_size)
         missing = rows - len(share)  # in a short batch: all processes compute as many rows
-        inputs, targets = self.dataset.collate([*share.tolist(), *[int(whole[0])] * missing])
+        samples = [*share.tolist(), *[int(whole[0])] * missing]
+        inputs, targets = self.dataset.collate(samples)
         targets[len(share) :] = IGNORE
-        return Batch(inputs, targets, position)
+        return Batch(inputs, targets, position, self.dataset.documents(samples))
 
 
 def _require_batches(samples: int, batch_size: int, drop_last: bool) -> None:

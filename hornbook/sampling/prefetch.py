@@ -16,10 +16,13 @@ from typing import Self
 
 import torch
 
+from hornbook.errors import HornbookError
 from hornbook.sampling.batch import Batch
 
 AHEAD = 2
 """Batches kept ready; one more may be in the making."""
+LOOK_EVERY = 0.5
+"""Seconds of waiting for a batch after which is looked whether its maker is still alive."""
 
 
 class Prefetcher:
@@ -66,13 +69,26 @@ class Prefetcher:
     def __next__(self) -> Batch:
         if self._closed.is_set():
             raise StopIteration
-        item = self._queue.get()
+        item = self._get()
         if isinstance(item, Batch):
             return item
         self.close()
         if item is None:
             raise StopIteration
         raise item
+
+    def _get(self) -> Batch | BaseException | None:
+        """What the thread made next; an error if it has ended without a word."""
+        while True:
+            alive = self._thread.is_alive()  # looked at first: what it put before ending is there
+            try:
+                return self._queue.get(timeout=LOOK_EVERY if alive else 0)
+            except queue.Empty:
+                if not alive:
+                    return HornbookError(
+                        "the thread that makes batches has died; resume the run from its last "
+                        "checkpoint."
+                    )
 
     def close(self) -> None:
         """Stop making batches, and wait until the thread has ended."""
@@ -103,4 +119,4 @@ def prefetched(batches: Iterator[Batch], device: torch.device) -> Iterator[Itera
 
 def pin(batch: Batch) -> Batch:
     """The batch in page-locked memory; needs a GPU."""
-    return Batch(batch.inputs.pin_memory(), batch.targets.pin_memory(), batch.position)
+    return batch.map(torch.Tensor.pin_memory)

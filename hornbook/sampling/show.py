@@ -1,5 +1,6 @@
 """What the model will see, on a terminal: the tokens of a window and what each is to predict."""
 
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
@@ -14,6 +15,8 @@ PALETTE = ("cyan", "magenta", "yellow", "blue")
 """Neighbouring tokens differ, so that one sees where a token ends."""
 TRAINED = "bold green"
 MASKED = "dim"
+BORDER = "║"
+"""Between two documents of a packed row."""
 MARK = "*"
 """Stands beside trained positions, for eyes and terminals without colours."""
 SHARE_OF = 1_000
@@ -52,6 +55,8 @@ class Position(NamedTuple):
     """The token id that the model reads here."""
     target: int
     """What it is to predict here, or `IGNORE`."""
+    begins: bool = False
+    """Whether another document than the one before it in a packed row begins here."""
 
 
 def show_windows(
@@ -114,37 +119,47 @@ def _legend() -> Text:
 def _title(dataset: Measured, index: int, positions: Sequence[Position]) -> Text:
     words = f"window {index + 1:,} of {len(dataset):,}"
     counts = f": {_count(len(positions), 'token')}, {_trained(positions):,} trained"
+    borders = sum(position.begins for position in positions)
+    if borders:
+        counts += f", {borders + 1:,} documents between {BORDER}"
     return Text.assemble((words, "bold"), counts)
 
 
 def _reads(tokenizer: Texts, positions: Sequence[Position]) -> list[tuple[str, str]]:
-    return [
-        (_visible(tokenizer.token_text(position.read)), PALETTE[at % len(PALETTE)])
-        for at, position in enumerate(positions)
-    ]
+    pieces: list[tuple[str, str]] = []
+    for at, position in enumerate(positions):
+        if position.begins:
+            pieces.append((BORDER, TRAINED))
+        pieces.append((_visible(tokenizer.token_text(position.read)), PALETTE[at % len(PALETTE)]))
+    return pieces
 
 
 def _learns(names: Callable[[int], str], positions: Sequence[Position]) -> list[tuple[str, str]]:
     """Targets in order, each run of masked ones as its number."""
     pieces: list[tuple[str, str]] = []
-    masked = 0
-    for position in (*positions, None):
-        if position is not None and position.target == IGNORE:
-            masked += 1
-            continue
+    for (masked, _), run in itertools.groupby(positions, _runs_of(positions)):
+        held = list(run)
+        if held[0].begins:
+            pieces.append((BORDER, TRAINED))
         if masked:
-            pieces.append((f"[{masked:,} masked]", MASKED))
-            masked = 0
-        if position is not None:
-            pieces.append((_visible(names(position.target)), TRAINED))
+            pieces.append((f"[{len(held):,} masked]", MASKED))
+        else:
+            pieces += [(_visible(names(position.target)), TRAINED) for position in held]
     return pieces
+
+
+def _runs_of(positions: Iterable[Position]) -> Callable[[Position], tuple[bool, int]]:
+    """A key, to be asked of each position in turn: masked or not, and the document's number."""
+    numbers = itertools.accumulate(position.begins for position in positions)
+    return lambda position: (position.target == IGNORE, next(numbers))
 
 
 def _flow(label: str, pieces: Iterable[tuple[str, str]]) -> Table:
     """Pieces one after another with thin bars between, wrapped beside the label."""
-    text = Text()
+    text, last = Text(), BORDER
     for piece, style in pieces:
-        text.append("│" if text else "", MASKED).append(piece, style)
+        text.append("" if BORDER in (last, piece) else "│", MASKED).append(piece, style)
+        last = piece
     line = Table.grid()
     line.add_column(no_wrap=True)
     line.add_column(overflow="fold")
@@ -162,7 +177,8 @@ def _table(
         if at is None:
             table.add_row("…", "", "", "", "", "", style=MASKED)
         else:
-            table.add_row(str(at), *_row(tokenizer, names, positions[at], at))
+            place = f"{BORDER} {at}" if positions[at].begins else str(at)
+            table.add_row(place, *_row(tokenizer, names, positions[at], at))
     return table
 
 
@@ -196,8 +212,11 @@ def _chosen(positions: Sequence[Position], rows: int) -> list[int | None]:
 def _positions(dataset: Measured, index: int) -> list[Position]:
     inputs, targets = dataset.collate([index])
     real = dataset.length(index)
-    pairs = zip(inputs[0, :real].tolist(), targets[0, :real].tolist(), strict=True)
-    return [Position(read, target) for read, target in pairs]
+    documents = dataset.documents([index])
+    numbers = [0] * real if documents is None else documents[0, :real].tolist()
+    begins = [False, *(a != b for a, b in itertools.pairwise(numbers))][:real]
+    columns = inputs[0, :real].tolist(), targets[0, :real].tolist(), begins
+    return list(itertools.starmap(Position, zip(*columns, strict=True)))
 
 
 def _trained(positions: Iterable[Position]) -> int:

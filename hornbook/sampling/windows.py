@@ -4,7 +4,7 @@ Shapes: (batch, tokens), where tokens is `max_length`.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,10 @@ class SamplingSettings(Settings):
     stride: int | None = Field(default=None, gt=0)
     """Tokens from the start of one window to the next; `max_length` when not given (each token is
     then learnt once an epoch). Below it windows overlap, above it tokens are left out."""
+    packing: Literal["none", "documents"] = "none"
+    """"none": windows are cut from all documents in a row, and a model reads from one into the
+    next. "documents": documents are packed into rows of `max_length`, each read by itself from
+    position 0, with as little padding as can be; it takes no `stride`."""
     drop_last: bool = True
     """Leave out the windows, and batches, at the end of an epoch that are not full."""
     shuffle: bool = True
@@ -86,11 +90,11 @@ class Windows:
         start = range(self._count)[index] * self.stride
         return min(self.max_length, len(self._tokens) - 1 - start)
 
-    def span(self, index: int) -> tuple[int, int]:
-        """Where a sample's tokens lie in the stream: from the first to before the last, its last
-        target included."""
+    def spans(self, index: int) -> list[tuple[int, int]]:
+        """Where a sample's tokens lie in the stream, in one piece: from the first to behind its last
+        target."""
         start = range(self._count)[index] * self.stride
-        return start, start + self.length(index) + 1
+        return [(start, start + self.length(index) + 1)]
 
     @property
     def widest(self) -> int:
@@ -127,6 +131,9 @@ class Windows:
         targets[beyond] = IGNORE
         return torch.from_numpy(inputs), torch.from_numpy(targets)
 
+    def documents(self, indices: Sequence[int]) -> None:
+        """A window is read as one text, whatever it was cut from."""
+
 
 def make_windows(
     tokens: npt.NDArray[Any], settings: SamplingSettings, context_length: int, name: str
@@ -136,13 +143,23 @@ def make_windows(
     Raises:
         HornbookError: `max_length` is above the context length, or the text too short for it.
     """
+    max_length = length_for(settings, context_length)
+    return Windows(tokens, max_length, settings.stride, settings.drop_last, name)
+
+
+def length_for(settings: SamplingSettings, context_length: int) -> int:
+    """Tokens in a window, for a model that reads `context_length` tokens.
+
+    Raises:
+        HornbookError: `max_length` is above the context length.
+    """
     max_length = settings.max_length or context_length
     if max_length > context_length:
         raise HornbookError(
             f"sampling.max_length {max_length} is above the model's context_length "
             f"{context_length}; lower it, or raise model.context_length."
         )
-    return Windows(tokens, max_length, settings.stride, settings.drop_last, name)
+    return max_length
 
 
 def _too_short(name: str, tokens: int, max_length: int, needed: int) -> str:

@@ -22,8 +22,9 @@ from hornbook.training.head_loss import chunk_loss, head_loss
 from hornbook.training.precision import require_float8, use_float8
 from hornbook.training.settings import TrainingSettings
 
-Forward = Callable[[Tensor, Rotation | None], Tensor]
-"""A block's way forward in training: (batch, tokens, embed_dim) in and out."""
+Forward = Callable[..., Tensor]
+"""A block's way forward in training: (batch, tokens, embed_dim) in and out; given the rotation and,
+in rows of several documents, which positions are `visible`."""
 
 
 def accelerate(
@@ -81,8 +82,10 @@ def _recomputed(block: TransformerBlock) -> Forward:
     numbers the second time as it did the first.
     """
 
-    def forward(x: Tensor, rotation: Rotation | None = None) -> Tensor:
-        y: Tensor = checkpoint(block.add_branches, x, rotation, use_reentrant=False)
+    def forward(
+        x: Tensor, rotation: Rotation | None = None, visible: Tensor | None = None
+    ) -> Tensor:
+        y: Tensor = checkpoint(block.add_branches, x, rotation, None, visible, use_reentrant=False)
         return y
 
     return forward

@@ -43,6 +43,4 @@ def accumulate(
 def _micro_batches(batch: Batch, size: int | None) -> Iterator[Batch]:
     rows = batch.inputs.shape[0]
     for start in range(0, rows, size or rows):
-        inputs = batch.inputs[start : start + (size or rows)]
-        targets = batch.targets[start : start + (size or rows)]
-        yield Batch(inputs, targets, batch.position)
+        yield batch.rows(start, start + (size or rows))

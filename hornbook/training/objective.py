@@ -38,7 +38,11 @@ def loss_sum(model: Transformer, batch: Batch) -> tuple[Tensor, Tensor]:
     trained = (targets != IGNORE).nonzero().squeeze(1)  # (trained,)
     count = torch.tensor(trained.numel(), device=targets.device)
 
-    hidden = model.hidden(batch.inputs.to(device, non_blocking=True))  # (batch, tokens, embed_dim)
+    documents = batch.documents
+    if documents is not None:
+        documents = documents.to(device, non_blocking=True)
+    ids = batch.inputs.to(device, non_blocking=True)
+    hidden = model.hidden(ids, documents=documents)  # (batch, tokens, embed_dim)
     rows = hidden.flatten(0, 1)  # (batch * tokens, embed_dim)
     if trained.numel() < targets.numel():
         rows = rows[trained.to(device, non_blocking=True)]  # (trained, embed_dim)

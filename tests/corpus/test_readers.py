@@ -79,7 +79,7 @@ def test_a_file_whose_name_looks_like_a_pattern_is_a_file(tmp_path: Path) -> Non
         ("a.txt", b"\xef\xbb\xbfab\ncd\xff", "byte 0xff at offset 8; save it as UTF-8."),
         ("a.txt", "Grüße".encode("latin-1"), "byte 0xfc at offset 2"),
         ("a.txt", "x".encode("utf-16"), "a.txt is UTF-16 text; save it as UTF-8."),
-        ("a.pdf", "x", "a.pdf: unknown kind of file; a corpus is .txt, .md, .jsonl, .csv, .tsv."),
+        ("a.pdf", "x", "a.pdf: unknown kind of file; a corpus is .txt, .md, .jsonl, .csv, .tsv, .html, .parquet"),
         ("a.jsonl", '{"text": "x"}\n{"text": \n', "a.jsonl, line 2: not valid JSON"),
         ("a.jsonl", '\n["x"]\n', "a.jsonl, line 2: expected an object, found a list."),
         ("a.jsonl", '{"body": "x", "n": 1}', "no field 'text'; its fields are: body, n."),
@@ -103,7 +103,7 @@ def test_bad_content_is_one_clear_sentence(
 def test_bad_sources_are_one_clear_sentence(tmp_path: Path) -> None:
     assert "no such file" in complaint(tmp_path / "missing.txt")
     assert "no file matches" in complaint(tmp_path / "*.txt")
-    assert "has no readable files; expected .txt, .md, .jsonl, .csv, .tsv." in complaint(tmp_path)
+    assert "has no readable files; expected .txt, .md, .jsonl, .csv, .tsv" in complaint(tmp_path)
     (tmp_path / "folder.txt").mkdir()
     assert "no readable files" in complaint(tmp_path / "folder.txt")
 

@@ -170,10 +170,10 @@ def test_settings_default_to_the_context_length_and_may_not_exceed_it() -> None:
 def test_a_sample_is_its_span_of_the_stream(ids: Any, max_length: int, stride: int) -> None:
     windows = Windows(ids, max_length, stride, drop_last=False)
     for index in range(len(windows)):
-        start, stop = windows.span(index)
+        [(start, stop)] = windows.spans(index)
         inputs, targets = windows.collate([index])
         trained = int((targets != IGNORE).sum())
         assert ids[start : stop - 1].tolist() == inputs[0, :trained].tolist()
         assert ids[start + 1 : stop].tolist() == targets[0, :trained].tolist()
     with pytest.raises(IndexError):
-        windows.span(len(windows))
+        windows.spans(len(windows))
