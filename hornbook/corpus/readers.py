@@ -123,9 +123,7 @@ def read_documents(source: str, text_field: str = "text") -> Iterator[Document]:
     yield from read_corpus(CorpusSettings(source=source, text_field=text_field), Quarantine())
 
 
-def _read_stream(
-    stream: IO[bytes], path: Path, name: str, reading: Reading
-) -> Iterator[Document]:
+def _read_stream(stream: IO[bytes], path: Path, name: str, reading: Reading) -> Iterator[Document]:
     yield from FORMATS[kind_of(path)](stream, path, name, reading)
 
 

@@ -5,6 +5,7 @@ presets            named models: GPT-2's four, small ones for a CPU, a modern on
 embedding          token ids to vectors; positions, learned or rotary
 naive_attention    attention step by step, as in a textbook
 attention          the attention that the model uses
+documents          several texts in a row of tokens, each read as if it stood alone
 norm, feedforward  the other parts of a block
 kv_cache           keys and values of tokens already read
 transformer        the block, and the whole model

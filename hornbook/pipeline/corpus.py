@@ -22,11 +22,11 @@ from hornbook.corpus.world.generate import (
 from hornbook.errors import HornbookError
 from hornbook.pipeline.cleaning import (
     cleaning_settings,
-    evaluation_hashes,
+    evaluation_files,
     make_cleaning,
 )
 from hornbook.pipeline.recipe import Recipe
-from hornbook.pipeline.sources import Source, find_source
+from hornbook.pipeline.sources import Source, find_source, hashes, whereabouts
 from hornbook.pipeline.workspace import Workspace
 
 KIND = "corpus"
@@ -94,7 +94,7 @@ def make_corpus(recipe: Recipe, workspace: Workspace) -> Corpus:
         **cleaning_settings(recipe),
     }
     source = find_source(recipe.corpus, workspace.directory)
-    inputs = {**source.inputs, **evaluation_hashes(recipe)}
+    inputs = {**source.inputs, **hashes(evaluation_files(recipe))}
 
     def make(path: Path) -> None:
         with artifact.new_directory(path) as work:
@@ -116,9 +116,7 @@ def open_corpus(path: Path) -> Corpus:
     return Corpus(path, artifact.read_manifest(path, KIND))
 
 
-def _write_documents(
-    work: Path, recipe: Recipe, source: Source, directory: Path
-) -> dict[str, Any]:
+def _write_documents(work: Path, recipe: Recipe, source: Source, directory: Path) -> dict[str, Any]:
     """Read, clean, split and write; returns the facts about it."""
     quarantine = Quarantine(work / QUARANTINE, recipe.corpus.max_bad_share)
     cleaning = make_cleaning(recipe)
@@ -129,7 +127,8 @@ def _write_documents(
     try:
         counts = _write_splits(work, recipe, cleaning.apply(documents))
     except HornbookError as error:
-        if quarantine.bad <= quarantine.allowed or not (work / QUARANTINE).exists():
+        few = quarantine.bad <= max(quarantine.allowed, 1)
+        if few or not (work / QUARANTINE).exists():
             raise
         # The corpus will not be there, but the reasons should.
         kept = shutil.copyfile(work / QUARANTINE, directory / QUARANTINE)
@@ -139,7 +138,7 @@ def _write_documents(
         **counts,
         "cleaning": cleaning.facts(),
         "bad": quarantine.bad,
-        "sources": source.files,
+        "sources": {**source.files, **whereabouts(evaluation_files(recipe))},
     }
 
 

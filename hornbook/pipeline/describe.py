@@ -4,6 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+from rich.markup import escape
 from rich.table import Table
 
 from hornbook.console import console
@@ -14,7 +15,7 @@ def settings_table() -> None:
     """Print every setting that a recipe can have, with its default and its meaning."""
     table = Table("setting", "default", "meaning", box=None, pad_edge=False)
     for name, value, meaning in rows(Recipe()):
-        table.add_row(name, value, meaning)
+        table.add_row(name, escape(value), escape(meaning))  # brackets are no markup
     console.print(table)
 
 

@@ -116,6 +116,7 @@ def _plan(recipe: Recipe, amounts: Amounts, config: ModelConfig) -> tuple[Plan, 
     """The run's plan and the width of its windows, from the number of tokens alone."""
     tokens = np.broadcast_to(np.uint16(0), (amounts.tokens["train"],))  # takes no memory
     sampling, training = recipe.sampling, recipe.training
+    # Packed documents come to some more rows: of their padding nothing is known without boundaries.
     windows = make_windows(tokens, sampling, config.context_length, "the train split")
     loader = Loader(windows, training.batch_size, seed=0, drop_last=sampling.drop_last)
     width = windows.max_length

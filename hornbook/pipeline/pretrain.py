@@ -84,10 +84,13 @@ def _train(context: Context, config: ModelConfig, folder: Path) -> dict[str, Any
     parallel = make_parallel(context.recipe.parallel, runtime, model)
     console.print(f"  {count_parameters(model):,} parameters · {runtime.reason}", style="dim")
     prompts = held_out_prompts(context)
+    train = _train_loader(context, config, parallel)
+    if isinstance(train.dataset, PackedDocuments):
+        console.print(f"  {train.dataset.describe()}", style="dim")
     task = Task(
         name=STAGE,
         model=model,
-        train=_train_loader(context, config, parallel),
+        train=train,
         validation=_held_out_loader(context, config, "validation", parallel),
         settings=context.recipe.training,
         tokenizer_fingerprint=tokenizer.fingerprint,

@@ -1,19 +1,27 @@
 """Stages 1 and 2 of a run: the tokenizer, and the corpus as token ids."""
 
-import itertools
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from hornbook.console import Meter, meter
+from hornbook.console import Meter, console, meter
 from hornbook.corpus.split import SPLITS
 from hornbook.pipeline.corpus import Corpus
 from hornbook.pipeline.recipe import Recipe
 from hornbook.pipeline.workspace import Workspace
-from hornbook.sampling.token_store import TokenStore, write_tokens
+from hornbook.sampling.token_store import Arrays, TokenStore, write_arrays
+from hornbook.tokenizing.encoder import Packed
 from hornbook.tokenizing.tokenizer import Tokenizer
 
-DOCUMENTS_AT_ONCE = 4_096
-"""Documents encoded in one call: enough to keep every core busy, few enough for memory."""
+CHARACTERS_AT_ONCE = 2**20
+"""Characters encoded in one call. Memory holds four such batches and their ids: less than 100 MiB
+beside the interpreter and the tokenizer, or a multiple of the longest document, which is encoded
+whole. (With fastokens; the tokenizers library keeps about 200 bytes a token until a call is done.)"""
+ENCODING = 2
+"""Batches being encoded at a time."""
+WORTH_A_WORD = 10_000_000
+"""Characters from which a slower way of encoding is worth telling."""
 
 
 def make_tokenizer(recipe: Recipe, workspace: Workspace, corpus: Corpus) -> Tokenizer:
@@ -60,7 +68,7 @@ def make_tokens(
                 split: _encode(corpus.texts(split), tokenizer, split, byte_counts, shown)
                 for split in SPLITS
             }
-            write_tokens(
+            write_arrays(
                 path,
                 splits,
                 tokenizer.vocab_size,
@@ -69,6 +77,9 @@ def make_tokens(
                 tokenizer.eos_id,
                 byte_counts,
             )
+        characters = sum(corpus.characters(split) for split in SPLITS)
+        if tokenizer.slow_reason and characters >= WORTH_A_WORD:
+            console.print(f"[dim]encoded by tokenizers: {tokenizer.slow_reason}[/]")
 
     store = workspace.once("tokens", {}, inputs, make, TokenStore.open)
     store.require_tokenizer(tokenizer.fingerprint)
@@ -81,9 +92,49 @@ def _encode(
     split: str,
     byte_counts: dict[str, int],
     shown: Meter,
-) -> Iterator[list[int]]:
-    """Token ids document by document, encoded many at a time; counts their UTF-8 bytes."""
-    while batch := list(itertools.islice(texts, DOCUMENTS_AT_ONCE)):
-        byte_counts[split] += sum(len(text.encode()) for text in batch)
-        yield from tokenizer.encode_batch(batch)
-        shown.advance(len(batch))
+) -> Iterator[Arrays]:
+    """Token ids of many documents at a time, in order; counts their UTF-8 bytes.
+
+    While one batch is read and another written, others are encoded: each by the library's own
+    threads, and two at a time, so that a batch with one long document keeps no core waiting.
+    """
+    with ThreadPoolExecutor(ENCODING, "encode") as pool:
+        waiting: deque[Future[tuple[Packed, int]]] = deque()
+        try:
+            for batch in _batches(texts):
+                waiting.append(pool.submit(_encode_batch, tokenizer, batch))
+                if len(waiting) > ENCODING:
+                    yield _taken(waiting.popleft(), split, byte_counts, shown)
+            while waiting:
+                yield _taken(waiting.popleft(), split, byte_counts, shown)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _batches(texts: Iterator[str]) -> Iterator[list[str]]:
+    """Documents together until they have enough characters; one that is longer stands alone."""
+    batch: list[str] = []
+    characters = 0
+    for text in texts:
+        if batch and characters + len(text) > CHARACTERS_AT_ONCE:
+            yield batch
+            batch, characters = [], 0
+        batch.append(text)
+        characters += len(text)
+    if batch:
+        yield batch
+
+
+def _encode_batch(tokenizer: Tokenizer, texts: list[str]) -> tuple[Packed, int]:
+    """The ids, and how many bytes the texts have as UTF-8."""
+    size = sum(len(text) if text.isascii() else len(text.encode()) for text in texts)
+    return tokenizer.encode_packed(texts), size
+
+
+def _taken(
+    done: Future[tuple[Packed, int]], split: str, byte_counts: dict[str, int], shown: Meter
+) -> Arrays:
+    packed, size = done.result()
+    byte_counts[split] += size
+    shown.advance(len(packed.starts) - 1)
+    return packed.ids, packed.starts

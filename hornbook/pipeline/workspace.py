@@ -19,6 +19,8 @@ KEY = "key.json"
 """In each stage's folder: the settings and inputs that it was, or is being, made from."""
 RESULTS = "results.json"
 """What a training stage found; there once it is complete."""
+PREVIOUS = "previous"
+"""The folder of results that other settings made."""
 
 T = TypeVar("T")
 
@@ -96,7 +98,7 @@ class Workspace:
     def _set_aside(self, path: Path) -> None:
         """Move an older result to previous/: other settings made it, and it may still be wanted."""
         if path.exists():
-            aside = self.directory / "previous" / path.name
+            aside = self.directory / PREVIOUS / path.name
             shutil.rmtree(aside, ignore_errors=True)
             aside.parent.mkdir(exist_ok=True)
             path.rename(aside)

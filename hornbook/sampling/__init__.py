@@ -3,7 +3,10 @@
 token_store  the token ids of a corpus on disk, memory-mapped
 windows      pieces of one length from the stream of tokens: pre-training
 dataset      what the loader draws from; examples of many lengths: finetuning
+packing      short texts side by side in rows of one length, each read by itself
+mixture      several datasets, each drawn as often as its weight says
 loader       batches in an order that hangs on seed, epoch and index alone
 batch        the one shape in which every objective reaches the training loop
+prefetch     batches made ahead of a GPU
 show         what the model will see, on a terminal
 """

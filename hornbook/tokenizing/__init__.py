@@ -7,6 +7,7 @@ trainers.py    training the four algorithms: word, BPE, WordPiece, Unigram
 foreign.py     reading GPT-2's files and a Hugging Face tokenizer.json
 guard.py       why text that spells a special token never becomes it
 library.py     the one door to the `tokenizers` library
+encoder.py     much text at once, by fastokens where it is exact
 decoding.py    ids to text, whole or piece by piece
 words.py       where spaces go between words and punctuation
 streaming.py   text of ids that arrive one by one

@@ -10,6 +10,7 @@ from hornbook import artifact
 from hornbook.errors import HornbookError
 from hornbook.tokenizing import foreign
 from hornbook.tokenizing.decoding import Stream, form_of, printable
+from hornbook.tokenizing.encoder import Encoder, Packed
 from hornbook.tokenizing.guard import disguise
 from hornbook.tokenizing.library import build, encode_texts
 from hornbook.tokenizing.settings import TokenizerSettings as TokenizerSettings
@@ -69,7 +70,9 @@ class Tokenizer:
             ids[spelling] for spelling, token in added.items() if token.get("rstrip")
         )
         """Tokens that white space after them belongs to, such as Phi-3's <|user|>."""
-        self._plain = build(disguise(tree, self.control_tokens), source)
+        disguised = disguise(tree, self.control_tokens)
+        self._plain = build(disguised, source)
+        self._encoder = Encoder(disguised, self._plain, self.control_tokens)
         self._form = form_of(tree, self._tokens, self._library)
 
     @classmethod
@@ -194,6 +197,21 @@ class Tokenizer:
             HornbookError: a text has a lone surrogate.
         """
         return encode_texts(self._library if allow_special else self._plain, texts)
+
+    def encode_packed(self, texts: Sequence[str]) -> Packed:
+        """The same ids as `encode_batch`'s in two arrays: the quick way for much text.
+
+        By fastokens, where it is installed and gives the ids of the tokenizers library.
+
+        Raises:
+            HornbookError: a text has a lone surrogate.
+        """
+        return self._encoder.encode(texts)
+
+    @property
+    def slow_reason(self) -> str:
+        """Why `encode_packed` works with the tokenizers library; empty while fastokens does."""
+        return self._encoder.reason
 
     def decode(self, ids: Iterable[int], skip_special: bool = False) -> str:
         """The text of ids; with `skip_special`, without the special tokens among them.

@@ -79,7 +79,11 @@ def test_a_file_whose_name_looks_like_a_pattern_is_a_file(tmp_path: Path) -> Non
         ("a.txt", b"\xef\xbb\xbfab\ncd\xff", "byte 0xff at offset 8; save it as UTF-8."),
         ("a.txt", "Grüße".encode("latin-1"), "byte 0xfc at offset 2"),
         ("a.txt", "x".encode("utf-16"), "a.txt is UTF-16 text; save it as UTF-8."),
-        ("a.pdf", "x", "a.pdf: unknown kind of file; a corpus is .txt, .md, .jsonl, .csv, .tsv, .html, .parquet"),
+        (
+            "a.pdf",
+            "x",
+            "a.pdf: unknown kind of file; a corpus is .txt, .md, .jsonl, .csv, .tsv, .html, .parquet",
+        ),
         ("a.jsonl", '{"text": "x"}\n{"text": \n', "a.jsonl, line 2: not valid JSON"),
         ("a.jsonl", '\n["x"]\n', "a.jsonl, line 2: expected an object, found a list."),
         ("a.jsonl", '{"body": "x", "n": 1}', "no field 'text'; its fields are: body, n."),

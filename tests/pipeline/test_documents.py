@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 
+from hornbook.errors import HornbookError
 from hornbook.model.config import ModelConfig
 from hornbook.pipeline.corpus import make_corpus
-from hornbook.pipeline.pretrain import documents_of
+from hornbook.pipeline.pretrain import documents_of, windows_of
 from hornbook.pipeline.recipe import Recipe
 from hornbook.pipeline.workspace import Workspace
+from hornbook.sampling.packing import PackedDocuments
 from hornbook.sampling.token_store import write_tokens
 from hornbook.sampling.windows import SamplingSettings
 
@@ -31,7 +33,8 @@ def context(tmp_path: Any) -> Any:
     corpus = make_corpus(recipe, Workspace(tmp_path))
     ids = [list(map(int, text)) for text in corpus.texts("train")]
     store = write_tokens(tmp_path / "tokens", {"train": ids}, 10, "t")
-    return SimpleNamespace(recipe=recipe, corpus=corpus, store=store)
+    tokenizer = SimpleNamespace(eos_id=None)
+    return SimpleNamespace(recipe=recipe, corpus=corpus, store=store, tokenizer=tokenizer)
 
 
 def test_documents_are_named_by_their_ids(context: Any) -> None:
@@ -45,3 +48,28 @@ def test_documents_are_named_by_their_ids(context: Any) -> None:
         "03.txt#1 (document 4 of the train split)",
         "04.txt#1 (document 5 of the train split)",
     ]
+
+
+def packing(context: Any, **changes: Any) -> Any:
+    sampling = SamplingSettings(max_length=4, shuffle=False, packing="documents", **changes)
+    return context.recipe.model_copy(update={"sampling": sampling})
+
+
+def test_documents_of_packed_rows_are_those_whose_tokens_are_trained(context: Any) -> None:
+    config = ModelConfig(vocab_size=10, context_length=4, embed_dim=8, n_layers=1, n_heads=1)
+    context.recipe = packing(context)
+    rows = windows_of(context, config, "train")
+    assert isinstance(rows, PackedDocuments)
+    assert (len(rows), rows.efficiency) == (30, 1.0)  # five letters: four inputs
+    [(start, _)] = rows.spans(0)
+    number = start // 5
+    named = documents_of(context, config, 1)
+    assert len(named) == 2
+    assert f"{number:02}.txt#1 (document {number + 1} of the train split)" in named
+
+
+def test_packing_takes_no_stride(context: Any) -> None:
+    config = ModelConfig(vocab_size=10, context_length=4, embed_dim=8, n_layers=1, n_heads=1)
+    context.recipe = packing(context, stride=2)
+    with pytest.raises(HornbookError, match=r"sampling\.stride moves windows .* leave one of them"):
+        windows_of(context, config, "train")

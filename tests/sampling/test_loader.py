@@ -1,9 +1,11 @@
 """The order of batches hangs on seed, epoch and index alone."""
 
+from collections.abc import Sequence
 from itertools import chain, islice
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -158,3 +160,46 @@ def test_the_samples_of_a_batch_can_be_told_from_its_position(
         assert loader.samples(position).tolist() == held
     whole = Loader(numbered(count), 2 * batch_size, seed, shuffle, drop_last=False)
     assert share.samples(1).tolist() == whole.samples(1).tolist()
+
+
+class Counted(Windows):
+    """Windows that count how often samples were asked for."""
+
+    asked = 0
+
+    def collate(self, indices: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
+        self.asked += len(indices)
+        return super().collate(indices)
+
+
+@given(
+    count=st.integers(8, 60),
+    seed=seeds,
+    epoch=st.integers(0, 10**12),
+    world_size=st.sampled_from([1, 2, 4, 8]),
+)
+def test_the_order_is_a_function_of_seed_epoch_and_index_alone(
+    count: int, seed: int, epoch: int, world_size: int
+) -> None:
+    """Not of the ranks, nor of what was drawn before, nor of the batch size."""
+    expected = Loader(numbered(count), 1, seed).order(epoch).tolist()
+    ranks = [
+        Loader(numbered(count), 8, seed, rank=rank, world_size=world_size)
+        for rank in range(world_size)
+    ]
+    start = epoch * ranks[0].batches_per_epoch
+    for loader in ranks:
+        next(loader.batches())  # no trace of it
+        assert loader.order(epoch).tolist() == expected
+    for number in range(ranks[0].batches_per_epoch):
+        shares = [next(loader.batches(start + number)) for loader in ranks]
+        assert list(chain(*map(samples, shares))) == expected[number * 8 :][:8]
+
+
+@given(start=st.integers(0, 10**15))
+def test_resuming_asks_for_no_sample_but_its_own(start: int) -> None:
+    windows = Counted(np.arange(41, dtype=np.uint16), max_length=1)
+    batches = Loader(windows, 4, 1).batches(start)
+    assert windows.asked == 0
+    assert next(batches).position == start + 1
+    assert windows.asked == 4

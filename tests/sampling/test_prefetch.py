@@ -72,6 +72,26 @@ def test_an_error_comes_where_its_batch_would_have() -> None:
     assert not threads()
 
 
+def test_a_thread_that_dies_silently_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hornbook.sampling.prefetch.LOOK_EVERY", 0.01)
+    made = Prefetcher._make
+
+    def dies(self: Prefetcher) -> None:
+        self._put(next(self._batches))  # and no word after it
+
+    monkeypatch.setattr(Prefetcher, "_make", dies)
+    with Prefetcher(batches(5)) as ready:
+        assert next(ready).position == 1
+        with pytest.raises(HornbookError, match="the thread that makes batches has died; resume"):
+            next(ready)
+        with pytest.raises(StopIteration):
+            next(ready)
+    monkeypatch.setattr(Prefetcher, "_make", made)
+    with Prefetcher(batches(1)) as ready:  # what was put before the end is still taken
+        until(lambda: not threads())
+        assert [batch.position for batch in ready] == [1]
+
+
 def test_closing_in_the_middle_ends_the_thread() -> None:
     endless = (batch for _ in itertools.count() for batch in batches(1))
     ready = Prefetcher(endless)
@@ -94,3 +114,12 @@ def test_for_a_gpu_they_are_pinned(monkeypatch: pytest.MonkeyPatch) -> None:
     with prefetched(batches(2), torch.device("cuda")) as ready:
         first = next(ready)
     assert (int(first.inputs[0, 0]), int(first.targets[0, 0]), first.position) == (2, 2, 1)
+
+
+def test_document_numbers_are_pinned_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor + 1)
+    ids = torch.zeros(1, 2, dtype=torch.int64)
+    with prefetched(iter([Batch(ids, ids, 1, ids)]), torch.device("cuda")) as ready:
+        documents = next(ready).documents
+    assert documents is not None
+    assert documents.tolist() == [[1, 1]]

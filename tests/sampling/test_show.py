@@ -5,6 +5,7 @@ from rich.console import Console
 
 from hornbook.sampling.batch import IGNORE
 from hornbook.sampling.dataset import Examples
+from hornbook.sampling.packing import PackedExamples
 from hornbook.sampling.show import Measured, share_trained, show_windows
 from hornbook.sampling.windows import Windows
 
@@ -74,6 +75,23 @@ def test_text_of_tokens_is_never_obeyed() -> None:
     text = shown(Windows(np.array([0, 1, 2, 3]), max_length=3), 0)
     assert "⏎│\\x1b[2J│[bold]" in text
     assert "\x1b[2J" not in text
+
+
+def test_the_borders_of_packed_documents_are_shown() -> None:
+    pairs = [([3, 4, 5], [IGNORE, 5, 6]), ([7, 8], [IGNORE, 9])]
+    text = shown(PackedExamples(Examples(pairs, pad_id=9), 6), 0)
+    assert "max_length 6, 2 pieces packed by best-fit, 83.3% not padding" in text
+    lines = text[text.index("window 1 of 1") :].splitlines()
+    assert lines[0] == "window 1 of 1: 5 tokens, 3 trained, 2 documents between ║"
+    assert [line.split(maxsplit=1) for line in lines[1:3]] == [
+        ["reads", "d│e│f║h│i"],
+        ["learns", "[1 masked]│f│g║[1 masked]│j"],
+    ]
+    assert [line.split() for line in lines[-3:]] == [
+        ["2", "5", "f", "→", "*", "g", "6"],
+        ["║", "3", "7", "h", "masked"],
+        ["4", "8", "i", "→", "*", "j", "9"],
+    ]
 
 
 def test_targets_may_be_classes() -> None:

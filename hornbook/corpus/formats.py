@@ -1,0 +1,239 @@
+"""Each kind of corpus file as documents: text, HTML, JSONL, CSV and TSV.
+
+Every reader holds one document at a time, of at most `max_document_bytes` before it is decoded (as
+Python text up to four times that), and hands what is bad to the quarantine.
+"""
+
+import csv
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from hornbook.corpus.compression import UnreadableFileError
+from hornbook.corpus.document import Document
+from hornbook.corpus.files import (
+    MAX_DOCUMENT_BYTES,
+    PIECE,
+    Lines,
+    decode,
+    is_empty,
+    parse_json,
+    require_object,
+    require_text,
+    string_field,
+    too_long,
+)
+from hornbook.corpus.quarantine import Quarantine
+from hornbook.errors import HornbookError
+
+SEPARATOR = "<|endoftext|>"
+"""A line of just this, in a text file, stands between two documents."""
+NOT_TEXT = "script, style, noscript, template, svg, nav, header, footer, aside, form, iframe"
+"""HTML elements that hold no text, or not the page's own."""
+BLOCKS = "p, div, br, hr, li, tr, h1, h2, h3, h4, h5, h6, blockquote, section, article, table"
+"""HTML elements that stand on lines of their own."""
+BREAK = "\x1e"
+"""Stands for a line break that is meant; those in a page's source are blanks like others."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How files are read, whatever their kind."""
+
+    source: str
+    """What the documents say they are from."""
+    quarantine: Quarantine
+    text_field: str = "text"
+    metadata_fields: tuple[str, ...] = ()
+    max_document_bytes: int = MAX_DOCUMENT_BYTES
+
+    def document(self, record: Mapping[str, Any], where: str, name: str, place: object) -> Document:
+        """The document that a JSON object or a row holds.
+
+        Raises:
+            HornbookError: no text in it, or too much.
+        """
+        text = require_text(string_field(record, self.text_field, where), where, self.text_field)
+        if len(text) > self.max_document_bytes:
+            raise too_long(where, self.max_document_bytes)
+        own_id = record.get("id")
+        metadata = {key: record[key] for key in self.metadata_fields if key in record}
+        identity = f"{name}#{place if own_id is None else own_id}"
+        return Document(text, identity, self.source, metadata)
+
+
+Format = Callable[[IO[bytes], Path, str, Reading], Iterator[Document]]
+"""Reads a stream of the file at a path, known by a name within the corpus."""
+
+
+def read_plain(stream: IO[bytes], path: Path, name: str, reading: Reading) -> Iterator[Document]:
+    """One document, or several with a line of `<|endoftext|>` between them."""
+    found = number = 0
+    for number, (offset, raw) in enumerate(_between_separators(stream, reading), start=1):
+        try:
+            if len(raw) > reading.max_document_bytes:
+                raise too_long(f"{path}, document {number}", reading.max_document_bytes)
+            text = decode(raw, path, offset)
+        except HornbookError as error:
+            found += 1
+            reading.quarantine.refuse(name, number, error)
+            continue
+        if text.strip():
+            found += 1
+            reading.quarantine.keep()
+            yield Document(text, f"{name}#{found}", reading.source)
+    if not found:
+        beside = HornbookError(f"{path} has no text beside {SEPARATOR} lines; put some into it.")
+        reading.quarantine.refuse(name, None, beside if number > 1 else is_empty(path))
+
+
+def _between_separators(stream: IO[bytes], reading: Reading) -> Iterator[tuple[int, bytes]]:
+    """Where each document starts, and its bytes: one too many of them at most."""
+    limit = reading.max_document_bytes
+    parts, size, start, offset, line_start = bytearray(), 0, 0, 0, True
+    while piece := stream.readline(PIECE):
+        offset += len(piece)
+        if line_start and piece.rstrip() == SEPARATOR.encode():
+            # The line break before the separator came with the separator.
+            yield start, bytes(parts).removesuffix(b"\n").removesuffix(b"\r")
+            parts, size, start = bytearray(), 0, offset
+        else:
+            parts += piece[: limit + 1 - size]
+            size = len(parts)
+        line_start = piece.endswith(b"\n")
+    yield start, bytes(parts)
+
+
+def read_html(stream: IO[bytes], path: Path, name: str, reading: Reading) -> Iterator[Document]:
+    """One document a page: its visible text, without navigation, headers, footers and forms."""
+    try:
+        raw = stream.read(reading.max_document_bytes + 1)
+        if len(raw) > reading.max_document_bytes:
+            raise too_long(str(path), reading.max_document_bytes)
+        text = html_text(decode(raw, path, 0))
+        if not text:
+            raise HornbookError(f"{path} has no text in its page; leave it out.")
+    except UnreadableFileError:
+        raise
+    except HornbookError as error:
+        reading.quarantine.refuse(name, None, error)
+        return
+    reading.quarantine.keep()
+    yield Document(text, f"{name}#1", reading.source)
+
+
+def html_text(page: str) -> str:
+    """The visible text of an HTML page, a line for each block of it.
+
+    Raises:
+        UnreadableFileError: selectolax is not installed.
+    """
+    try:
+        from selectolax.lexbor import LexborHTMLParser
+    except ImportError:
+        raise UnreadableFileError(
+            'to read .html files, install selectolax: pip install "hornbook[corpus]".'
+        ) from None
+    tree = LexborHTMLParser(page)
+    if tree.body is None:
+        return ""
+    for node in tree.body.css(NOT_TEXT):
+        node.decompose()
+    for node in tree.body.css("pre"):
+        node.replace_with(BREAK + node.text().replace("\n", BREAK) + BREAK)
+    for node in tree.body.css(BLOCKS):
+        node.insert_before(BREAK)
+        node.insert_after(BREAK)
+    lines = (" ".join(line.split()) for line in tree.body.text().split(BREAK))
+    return "\n".join(line for line in lines if line)
+
+
+def read_jsonl(stream: IO[bytes], path: Path, name: str, reading: Reading) -> Iterator[Document]:
+    """One document a line; blank lines are passed over."""
+    lines = Lines(stream, path, reading.max_document_bytes)
+    while True:
+        try:
+            stripped = next(lines).strip()
+            if not stripped:
+                continue
+            where = f"{path}, line {lines.number}"
+            record = require_object(parse_json(stripped, path, lines.number), where)
+            document = reading.document(record, where, name, lines.number)
+        except StopIteration:
+            break
+        except UnreadableFileError:
+            raise
+        except HornbookError as error:
+            reading.quarantine.refuse(name, lines.number, error)
+            continue
+        reading.quarantine.keep()
+        yield document
+    if lines.blank:
+        reading.quarantine.refuse(name, None, is_empty(path))
+
+
+def read_csv(stream: IO[bytes], path: Path, name: str, reading: Reading) -> Iterator[Document]:
+    """One document a row of a comma-separated table, quoted as RFC 4180 has it."""
+    return _read_rows(stream, path, name, reading, {"strict": True})
+
+
+def read_tsv(stream: IO[bytes], path: Path, name: str, reading: Reading) -> Iterator[Document]:
+    """One document a row of a tab-separated table, where a quotation mark is like any other."""
+    return _read_rows(stream, path, name, reading, {"delimiter": "\t", "quoting": csv.QUOTE_NONE})
+
+
+def _read_rows(
+    stream: IO[bytes], path: Path, name: str, reading: Reading, dialect: dict[str, Any]
+) -> Iterator[Document]:
+    """Rows under a header; each is called by the line that it ends on."""
+    lines = Lines(stream, path, reading.max_document_bytes)
+    rows = csv.reader(lines, **dialect)
+    header: list[str] = []
+    while True:
+        before = lines.number
+        try:
+            row = _next_row(rows, reading.max_document_bytes, f"{path}, line {before + 1}")
+            if not row:
+                continue
+            if not header:
+                header = row
+                _require_columns(header, path, reading)
+                continue
+            where = f"{path}, line {lines.number}"
+            record = dict(zip(header, row, strict=False))
+            if reading.text_field not in record:
+                raise HornbookError(f"{where}: no field for the column {reading.text_field!r}.")
+            record.pop("id", None)  # rows are called by their lines
+            document = reading.document(record, where, name, lines.number)
+        except StopIteration:
+            break
+        except UnreadableFileError:
+            raise
+        except HornbookError as error:
+            # A quotation mark that is never closed takes all the lines behind it.
+            reading.quarantine.refuse(name, before + 1, error, max(lines.number - before, 1))
+            continue
+        reading.quarantine.keep()
+        yield document
+    if lines.blank:
+        reading.quarantine.refuse(name, None, is_empty(path))
+
+
+def _next_row(rows: Iterator[list[str]], max_characters: int, where: str) -> list[str]:
+    """The next row, none of its fields longer than `max_characters`."""
+    before = csv.field_size_limit(max_characters)  # the module's, so it is put back at once
+    try:
+        return next(rows)
+    except csv.Error as error:
+        raise HornbookError(f"{where}: not valid: {error}.") from None
+    finally:
+        csv.field_size_limit(before)
+
+
+def _require_columns(header: list[str], path: Path, reading: Reading) -> None:
+    for column in (reading.text_field, *reading.metadata_fields):
+        if column not in header:
+            raise UnreadableFileError(
+                f"{path} has no column {column!r}; its columns are: {', '.join(header)}."
+            )

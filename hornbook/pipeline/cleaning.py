@@ -1,0 +1,89 @@
+"""The steps between reading a corpus and splitting it, each accounted for."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hornbook.corpus import decontamination, deduplication
+from hornbook.corpus.document import Document
+from hornbook.corpus.readers import corpus_files
+from hornbook.corpus.step import Step
+from hornbook.pipeline.recipe import Recipe
+
+
+@dataclass
+class Count:
+    """Documents that came by one place."""
+
+    documents: int = 0
+    characters: int = 0
+
+    def through(self, documents: Iterator[Document]) -> Iterator[Document]:
+        """Pass documents through, counting them."""
+        for document in documents:
+            self.documents += 1
+            self.characters += len(document.text)
+            yield document
+
+
+@dataclass
+class Cleaning:
+    """A recipe's steps; made anew for each pass over the corpus."""
+
+    steps: list[Step]
+    read: Count = field(default_factory=Count)
+    after: list[Count] = field(default_factory=list)
+
+    def apply(self, documents: Iterator[Document]) -> Iterator[Document]:
+        """The documents that stay, in order."""
+        documents = self.read.through(documents)
+        for step in self.steps:
+            self.after.append(Count())
+            documents = self.after[-1].through(step.apply(documents))
+        return documents
+
+    def facts(self) -> dict[str, Any]:
+        """What each step has done, as plain JSON values; complete when the documents are used up."""
+        steps = [
+            {
+                "step": type(step).__name__,
+                **asdict(after),
+                "tallies": [asdict(tally) for tally in step.tallies],
+            }
+            for step, after in zip(self.steps, self.after, strict=True)
+        ]
+        return {"read": asdict(self.read), "steps": steps}
+
+
+def make_cleaning(recipe: Recipe) -> Cleaning:
+    """The steps that a recipe asks for, in the order in which they are of use.
+
+    What makes texts equal comes before what looks for equal texts, and evaluation texts are looked
+    for in what will really be trained on.
+    """
+    return Cleaning(
+        [
+            *deduplication.make_steps(recipe.deduplication),
+            *decontamination.make_steps(recipe.decontamination),
+        ]
+    )
+
+
+def cleaning_settings(recipe: Recipe) -> dict[str, Any]:
+    """Everything that decides what the steps do, as plain JSON values."""
+    sections = ("deduplication", "decontamination")
+    return {name: getattr(recipe, name).model_dump(mode="json") for name in sections}
+
+
+def evaluation_files(recipe: Recipe) -> dict[str, Path]:
+    """The files of the evaluation sets, by role.
+
+    Raises:
+        HornbookError: a set is not there.
+    """
+    return {
+        f"evaluation: {path}": path
+        for source in recipe.decontamination.evaluation_sets
+        for path, _ in corpus_files(source)
+    }

@@ -1,0 +1,95 @@
+"""Where a run's text comes from, and the hashes that hold it to it."""
+
+import dataclasses
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hornbook import artifact
+from hornbook.corpus.columns import HUB, hub_files, hub_inputs, parts_of
+from hornbook.corpus.document import Document
+from hornbook.corpus.quarantine import Quarantine
+from hornbook.corpus.readers import (
+    SAMPLE_WORLD,
+    CorpusSettings,
+    corpus_files,
+    is_stdin,
+    read_corpus,
+    stdin_path,
+)
+from hornbook.errors import HornbookError
+
+
+@dataclass(frozen=True)
+class Source:
+    """The text that a corpus is made from, found and hashed, not yet read."""
+
+    settings: CorpusSettings
+    """Which files to read: those of standard input are on disk by now."""
+    inputs: dict[str, str]
+    """SHA-256 of each file by its name in the corpus, or a dataset's commit."""
+    files: dict[str, dict[str, Any]]
+    """Of each file, where it is (`path`) and its size (`bytes`)."""
+    said: str
+    """The source, as the recipe calls it."""
+
+    def documents(self, quarantine: Quarantine) -> Iterator[Document]:
+        """Its documents, as `read_corpus` gives them."""
+        revision = self.inputs.get(self.said)
+        for document in read_corpus(self.settings, quarantine, revision):
+            # The file that standard input was kept in is not what its documents are from.
+            yield dataclasses.replace(document, source=self.said)
+
+
+def find_source(settings: CorpusSettings, directory: Path) -> Source:
+    """Find and hash what the settings name; standard input is written into the run's directory.
+
+    Raises:
+        HornbookError: there is nothing of that name.
+    """
+    said = settings.source
+    if said == SAMPLE_WORLD:
+        return Source(settings, {}, {}, said)
+    if said.startswith(HUB):
+        name = parts_of(said)[0]
+        return Source(settings, hub_inputs(said), whereabouts(hub_files(name)), said)
+    if is_stdin(said):
+        path = _write_stdin(directory / stdin_path(said))
+        settings = settings.model_copy(update={"source": str(path)})
+    found = corpus_files(settings.source)
+    files = {name: path for path, name in found}
+    return Source(settings, hashes(files), whereabouts(files), said)
+
+
+def hashes(files: Mapping[str, Path]) -> dict[str, str]:
+    """SHA-256 of each file, by its name."""
+    return {name: artifact.hash_file(path) for name, path in files.items()}
+
+
+def whereabouts(files: Mapping[str, Path]) -> dict[str, dict[str, Any]]:
+    """Where each file is and how large, so that it can be looked at again."""
+    return {
+        name: {"path": str(path.absolute()), "bytes": path.stat().st_size}
+        for name, path in files.items()
+    }
+
+
+def _write_stdin(path: Path) -> Path:
+    """Keep standard input, in bounded memory; an empty one stands for what was kept before."""
+    if sys.stdin.isatty():
+        raise HornbookError('corpus.source is "-": send text through a pipe, or name a file.')
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            shutil.copyfileobj(sys.stdin.buffer, file)
+        if Path(name).stat().st_size or not path.exists():
+            Path(name).rename(path)
+    finally:
+        Path(name).unlink(missing_ok=True)
+    return path
