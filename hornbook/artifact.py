@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from hornbook.errors import HornbookError
 
@@ -132,13 +132,14 @@ def _flush(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file under a temporary name, flush it and rename it into place."""
+@contextlib.contextmanager
+def new_file(path: Path) -> Iterator[IO[bytes]]:
+    """A file under a temporary name, flushed and renamed to `path` when the block ends well."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
         Path(name).chmod(0o644)
@@ -146,6 +147,17 @@ def write_text(path: Path, text: str) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a UTF-8 text file, whole or not at all."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file, whole or not at all."""
+    with new_file(path) as file:
+        file.write(data)
 
 
 def write_manifest(
@@ -208,10 +220,17 @@ def parse_manifest(text: str) -> Manifest:
     return manifest
 
 
-def _verify(directory: Path, manifest: Manifest) -> None:
+def damaged_files(directory: Path, manifest: Manifest) -> Iterator[tuple[Path, bool]]:
+    """The files that are not what the manifest says, and of each whether it is missing."""
     for name, expected in manifest.files.items():
         file = directory / name
-        if not file.is_file():
+        missing = not file.is_file()
+        if missing or hash_file(file) != expected:
+            yield file, missing
+
+
+def _verify(directory: Path, manifest: Manifest) -> None:
+    for file, missing in damaged_files(directory, manifest):
+        if missing:
             raise HornbookError(f"{file} is missing; {directory} is incomplete, make it again.")
-        if hash_file(file) != expected:
-            raise HornbookError(f"{file} is damaged: its SHA-256 is not the manifest's.")
+        raise HornbookError(f"{file} is damaged: its SHA-256 is not the manifest's.")

@@ -9,16 +9,14 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from hornbook import runtime
+
 PREFIX = "random."
-CPU, CUDA = PREFIX + "cpu.", PREFIX + "cuda."
 
 
 def random_state(rank: int = 0) -> dict[str, Tensor]:
     """This process's state; uint8 vectors, named by its rank."""
-    state = {f"{CPU}{rank}": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        state[f"{CUDA}{rank}"] = torch.cuda.get_rng_state()
-    return state
+    return {f"{PREFIX}{kind}.{rank}": state for kind, state in runtime.random_state().items()}
 
 
 def set_random_state(state: Mapping[str, Tensor], rank: int = 0) -> None:
@@ -27,12 +25,12 @@ def set_random_state(state: Mapping[str, Tensor], rank: int = 0) -> None:
     A rank that was not there when the state was saved draws numbers of its own, which follow from
     rank 0's state and its number.
     """
-    if f"{CPU}{rank}" not in state:
+    kinds = {kind: f"{PREFIX}{kind}.{rank}" for kind in ("cpu", "cuda")}
+    own = {kind: state[name] for kind, name in kinds.items() if name in state}
+    if "cpu" not in own:
         start = torch.Generator()
-        start.set_state(state[f"{CPU}0"])
+        start.set_state(state[f"{PREFIX}cpu.0"])
         seeds = torch.randint(2**62, (rank + 1,), generator=start)
         torch.manual_seed(int(seeds[rank]))
         return
-    torch.set_rng_state(state[f"{CPU}{rank}"])
-    if f"{CUDA}{rank}" in state and torch.cuda.is_available():
-        torch.cuda.set_rng_state(state[f"{CUDA}{rank}"])
+    runtime.set_random_state(own)

@@ -10,7 +10,7 @@ from typing import IO, Any
 from hornbook import artifact
 from hornbook.corpus.compression import COMPRESSED, UnreadableFileError
 from hornbook.corpus.document import Document
-from hornbook.corpus.formats import Reading
+from hornbook.corpus.formats import Reading, require_columns
 from hornbook.errors import HornbookError
 
 HUB = "hf:"
@@ -51,13 +51,9 @@ def read_parquet(stream: IO[bytes], path: Path, name: str, reading: Reading) -> 
 
 
 def _columns(names: list[str], path: Path, reading: Reading) -> list[str]:
-    wanted = (reading.text_field, *reading.metadata_fields)
-    for column in wanted:
-        if column not in names:
-            raise UnreadableFileError(
-                f"{path} has no column {column!r}; its columns are: {', '.join(names)}."
-            )
-    return list(dict.fromkeys([*wanted, *(["id"] if "id" in names else [])]))
+    require_columns(names, path, reading)
+    wanted = (reading.text_field, *reading.metadata_fields, *(["id"] if "id" in names else []))
+    return list(dict.fromkeys(wanted))
 
 
 def _rows_of(batch: Any) -> Iterator[dict[str, Any]]:

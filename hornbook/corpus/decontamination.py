@@ -17,7 +17,7 @@ from hornbook.config import Settings
 from hornbook.corpus.document import Document
 from hornbook.corpus.ngrams import ngram_hashes, words_of
 from hornbook.corpus.readers import read_documents
-from hornbook.corpus.step import Step, Tally
+from hornbook.corpus.step import OneTally, Step
 from hornbook.errors import HornbookError
 
 LEAST_WORDS = 8
@@ -77,7 +77,7 @@ class _Ngrams:
     """The first evaluation text with each."""
 
 
-class Decontamination:
+class Decontamination(OneTally):
     """Removes or marks documents that share n-grams with evaluation texts.
 
     Memory: about 16 bytes for each word of the evaluation sets and 100 for each different one; one
@@ -93,7 +93,7 @@ class Decontamination:
     ) -> None:
         """`items` are the evaluation texts; those of fewer than 8 words are passed over."""
         self._overlap, self._action = overlap, action
-        self._tally = Tally("decontamination")
+        super().__init__("decontamination")
         self._vocabulary: dict[str, int] = {}
         self._names: list[str] = []
         by_length: dict[int, list[tuple[NDArray[np.uint64], int]]] = {}
@@ -108,15 +108,9 @@ class Decontamination:
             self._names.append(f"{item.id} of {item.source}" if item.source else item.id)
         self._ngrams = [_gather(length, found) for length, found in sorted(by_length.items())]
 
-    @property
-    def tallies(self) -> list[Tally]:
-        """One, named "decontamination", whose examples name the evaluation text."""
-        return [self._tally]
-
     def apply(self, documents: Iterator[Document]) -> Iterator[Document]:
         """The documents without those that are contaminated, or with marks on them."""
-        for document in documents:
-            self._tally.seen += 1
+        for document in self._counted(documents):
             count, name = self._shared(document.text)
             if count < self._overlap:
                 yield document

@@ -13,7 +13,7 @@ from pydantic import Field
 from hornbook.config import Settings
 from hornbook.corpus.document import Document
 from hornbook.corpus.ngrams import normalize
-from hornbook.corpus.step import Step, Tally
+from hornbook.corpus.step import OneTally, Step
 
 PARAGRAPH_BREAK = re.compile(r"(\n[^\S\n]*(?:\n[^\S\n]*)+)")
 """Blank lines."""
@@ -63,7 +63,7 @@ def make_steps(settings: DeduplicationSettings, workers: int | None = None) -> l
     return steps
 
 
-class ExactDuplicates:
+class ExactDuplicates(OneTally):
     """Removes documents whose normalized text an earlier one had.
 
     Memory: a hash of 16 bytes and an id for each document kept, about 200 bytes together.
@@ -71,17 +71,11 @@ class ExactDuplicates:
 
     def __init__(self) -> None:
         self._first: dict[bytes, str] = {}
-        self._tally = Tally("exact")
-
-    @property
-    def tallies(self) -> list[Tally]:
-        """One, named "exact"."""
-        return [self._tally]
+        super().__init__("exact")
 
     def apply(self, documents: Iterator[Document]) -> Iterator[Document]:
         """The documents whose text is new."""
-        for document in documents:
-            self._tally.seen += 1
+        for document in self._counted(documents):
             name = hash_text(document.text)
             if name in self._first:
                 self._tally.remove(document, f"the same text as {self._first[name]}")
@@ -90,7 +84,7 @@ class ExactDuplicates:
                 yield document
 
 
-class RepeatedParagraphs:
+class RepeatedParagraphs(OneTally):
     """Takes out paragraphs that an earlier document had; a document with nothing left is removed.
 
     Paragraphs stand between blank lines; in a text without blank lines every line is one. Within
@@ -102,17 +96,11 @@ class RepeatedParagraphs:
     def __init__(self, least_words: int) -> None:
         self._least_words = least_words
         self._seen: set[bytes] = set()
-        self._tally = Tally("paragraphs")
-
-    @property
-    def tallies(self) -> list[Tally]:
-        """One, named "paragraphs"."""
-        return [self._tally]
+        super().__init__("paragraphs")
 
     def apply(self, documents: Iterator[Document]) -> Iterator[Document]:
         """The documents with what is left of them."""
-        for document in documents:
-            self._tally.seen += 1
+        for document in self._counted(documents):
             text, taken = self._take_out(document.text)
             if not taken:
                 yield document

@@ -198,7 +198,7 @@ def _read_rows(
                 continue
             if not header:
                 header = row
-                _require_columns(header, path, reading)
+                require_columns(header, path, reading)
                 continue
             where = f"{path}, line {lines.number}"
             record = dict(zip(header, row, strict=False))
@@ -231,7 +231,8 @@ def _next_row(rows: Iterator[list[str]], max_characters: int, where: str) -> lis
         csv.field_size_limit(before)
 
 
-def _require_columns(header: list[str], path: Path, reading: Reading) -> None:
+def require_columns(header: list[str], path: Path, reading: Reading) -> None:
+    """Refuse a table without the columns that are asked for."""
     for column in (reading.text_field, *reading.metadata_fields):
         if column not in header:
             raise UnreadableFileError(

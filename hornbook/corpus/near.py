@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from hornbook.corpus.band_index import BandIndex
 from hornbook.corpus.document import Document
 from hornbook.corpus.signatures import Signatures, choose_bands, compute_signatures
-from hornbook.corpus.step import Tally
+from hornbook.corpus.step import OneTally
 from hornbook.errors import HornbookError
 
 BATCH_DOCUMENTS, BATCH_CHARACTERS = 4096, 2**22
@@ -27,7 +27,7 @@ MOST_COMPARED = 256
 """Candidates that a document is compared with at most: those with the most bands in common."""
 
 
-class NearDuplicates:
+class NearDuplicates(OneTally):
     """Removes documents whose Jaccard similarity to an earlier, kept one reaches a threshold.
 
     MinHash finds candidates; each is then compared in full, by 32-bit hashes of all its n-grams, so
@@ -54,12 +54,7 @@ class NearDuplicates:
         self._workers = workers or os.cpu_count() or 1
         self._index = BandIndex()
         self._ids: list[str] = []
-        self._tally = Tally("near")
-
-    @property
-    def tallies(self) -> list[Tally]:
-        """One, named "near"."""
-        return [self._tally]
+        super().__init__("near")
 
     def apply(self, documents: Iterator[Document]) -> Iterator[Document]:
         """The documents that are like no earlier one.

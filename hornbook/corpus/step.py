@@ -45,6 +45,25 @@ class Tally:
             self.examples.append((document.id, document.text[:EXCERPT], why))
 
 
+class OneTally:
+    """What a step with a single account has of one."""
+
+    def __init__(self, name: str) -> None:
+        """`name` is the tally's."""
+        self._tally = Tally(name)
+
+    @property
+    def tallies(self) -> list[Tally]:
+        """One, of this step's name."""
+        return [self._tally]
+
+    def _counted(self, documents: Iterator[Document]) -> Iterator[Document]:
+        """The documents, each counted as seen."""
+        for document in documents:
+            self._tally.seen += 1
+            yield document
+
+
 class Step(Protocol):
     """One step of cleaning; made anew for each pass over a corpus."""
 

@@ -34,8 +34,9 @@ class TransformerBlock(nn.Module):
         self.feedforward_norm = build_norm(config, config.embed_dim)
         self.feedforward = build_feedforward(config)
         self.in_training: Callable[..., Tensor] | None = None
-        """How, from x, rotation and, in rows of several documents, `visible`, a trainer has `add_branches` computed in training mode: compiled, or anew in the
-        backward pass. None for plainly, as always outside training."""
+        """How a trainer has `add_branches` computed in training mode, from x, rotation and
+        `visible`: compiled, or anew in the backward pass. None for plainly, as always outside
+        training."""
 
     def forward(
         self,
@@ -46,8 +47,7 @@ class TransformerBlock(nn.Module):
     ) -> Tensor:
         """Float (batch, tokens, embed_dim) in and out; see `MultiHeadAttention` for the rest."""
         if self.in_training is not None and self.training:
-            masked = {} if visible is None else {"visible": visible}
-            return self.in_training(x, rotation, **masked)
+            return self.in_training(x, rotation, visible=visible)
         return self.add_branches(x, rotation, cache, visible)
 
     def add_branches(

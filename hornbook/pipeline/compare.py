@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table as TerminalTable
 from rich.text import Text
 
+from hornbook.artifact import write_bytes
 from hornbook.console import console
 from hornbook.errors import HornbookError
 from hornbook.pipeline.history import METRICS, curve
@@ -95,8 +96,7 @@ def compare(runs: Sequence[Path], stage: str, folder: Path | None) -> Path:
     curves = {one.name: one.curves for one in compared}
     title = f"{stage}: {', '.join(curves)}"
     folder = folder or runs[0].resolve().parent
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / PICTURE).write_bytes(comparison_png(curves, title))
+    write_bytes(folder / PICTURE, comparison_png(curves, title))
     page = write_report(folder / PAGE, _page(compared, figures, settings, title))
     console.print(f"\npicture: {folder / PICTURE}\npage: {page}", markup=False)
     return page

@@ -2,16 +2,16 @@
 
 import torch
 
+from hornbook.artifact import write_bytes
 from hornbook.console import console, meter
 from hornbook.model.presets import resolve
 from hornbook.model.transformer import Transformer, count_parameters
 from hornbook.pipeline.context import Context
+from hornbook.pipeline.micro_batch import find_micro_batch
 from hornbook.pipeline.pretrain import windows_of
 from hornbook.report.curves import range_test_png
 from hornbook.sampling.loader import Loader
-from hornbook.training.batch_size import largest_micro_batch
 from hornbook.training.lr_finder import RangeTest, find_lr
-from hornbook.training.objective import loss_sum
 from hornbook.training.parallel import ALONE
 from hornbook.training.settings import TrainingSettings
 
@@ -31,7 +31,10 @@ def find_learning_rate(context: Context, steps: int) -> RangeTest:
     console.print(f"  {count_parameters(model):,} parameters · {runtime.reason}", style="dim")
     windows = windows_of(context, config, "train")
     loader = Loader(windows, recipe.training.batch_size, recipe.runtime.seed)
-    settings = fixed_micro_batch(recipe.training, model, windows.max_length, context)
+    settings = recipe.training
+    if settings.micro_batch_size == "auto":
+        size = find_micro_batch(model, loader, runtime, ALONE)
+        settings = settings.model_copy(update={"micro_batch_size": size})
     with meter("find-lr", steps, "step") as shown:
         found = find_lr(
             model,
@@ -45,34 +48,16 @@ def find_learning_rate(context: Context, steps: int) -> RangeTest:
     return found
 
 
-def fixed_micro_batch(
-    settings: TrainingSettings, model: Transformer, width: int, context: Context
-) -> TrainingSettings:
-    """The settings with a number in the place of `micro_batch_size = "auto"`."""
-    if settings.micro_batch_size != "auto":
-        return settings
-    size = largest_micro_batch(
-        model,
-        lambda batch: loss_sum(model, batch)[0],
-        settings.batch_size,
-        width,
-        context.runtime,
-        ALONE,
-    )
-    return settings.model_copy(update={"micro_batch_size": size})
-
-
 def _report(context: Context, found: RangeTest, settings: TrainingSettings) -> None:
     picture = context.workspace.directory / PICTURE
-    picture.write_bytes(
-        range_test_png(
-            found.rates.tolist(),
-            found.losses.tolist(),
-            found.smoothed.tolist(),
-            found.suggestion,
-            found.turning,
-        )
+    drawn = range_test_png(
+        found.rates.tolist(),
+        found.losses.tolist(),
+        found.smoothed.tolist(),
+        found.suggestion,
+        found.turning,
     )
+    write_bytes(picture, drawn)
     console.print(f"steepest fall of the loss at lr {found.steepest:.1e}")
     if found.turning is not None:
         console.print(f"the loss turns up again at lr {found.turning:.1e}")

@@ -325,10 +325,10 @@ class _Fit:
         raise interrupt.exception()
 
     def finish(self) -> Fitted:
-        """Put the best weights saved into the model."""
+        """Put the best weights saved into the model, where they are not the last ones."""
         best = self._agreed(self.checkpoints.best)
         score = self.score
-        if best is not None:
+        if best is not None and best != self.checkpoints.place(self.done):
             self._load_weights(best)
             assert self.task.validation is not None
             score = self._evaluate(self.task.validation)

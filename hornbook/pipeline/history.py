@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from hornbook.artifact import write_bytes
 from hornbook.report.curves import Curve, training_png, training_svg
 from hornbook.training.metrics import read_metrics
 
@@ -38,10 +39,8 @@ def picture_as_svg(folder: Path, title: str) -> str:
 
 def draw(folder: Path, title: str) -> Path:
     """Write all curves of a training stage as a PNG file beside its metrics."""
-    picture = training_png(losses_of(folder), _small(folder), title)
-    unfinished = folder / f".{PICTURE}.tmp"
-    unfinished.write_bytes(picture)
-    return unfinished.rename(folder / PICTURE)
+    write_bytes(folder / PICTURE, training_png(losses_of(folder), _small(folder), title))
+    return folder / PICTURE
 
 
 def _small(folder: Path) -> dict[str, Curve]:

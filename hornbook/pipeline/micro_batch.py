@@ -41,18 +41,25 @@ def settle_micro_batch(
     }
     size = _kept(folder / FILE, place)
     if parallel.any(size is None):
-        size = largest_micro_batch(
-            model,
-            lambda batch: loss_sum(model, batch)[0],
-            train.rows,
-            train.dataset.widest,
-            runtime,
-            parallel,
-        )
+        size = find_micro_batch(model, train, runtime, parallel)
         if parallel.is_main:
             write_text(folder / FILE, json.dumps({**place, "size": size}, indent=2) + "\n")
     console.print(f"  micro_batch_size {size:,}: the largest found to fit", style="dim")
     return settings.model_copy(update={"micro_batch_size": size})
+
+
+def find_micro_batch(
+    model: Transformer, train: Loader, runtime: Runtime, parallel: Parallel
+) -> int:
+    """The largest micro-batch of `train` whose gradient fits into memory; see `batch_size.py`."""
+    return largest_micro_batch(
+        model,
+        lambda batch: loss_sum(model, batch)[0],
+        train.rows,
+        train.dataset.widest,
+        runtime,
+        parallel,
+    )
 
 
 def _kept(path: Path, place: dict[str, Any]) -> int | None:

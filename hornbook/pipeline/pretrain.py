@@ -84,13 +84,13 @@ def _train(context: Context, config: ModelConfig, folder: Path) -> dict[str, Any
     parallel = make_parallel(context.recipe.parallel, runtime, model)
     console.print(f"  {count_parameters(model):,} parameters · {runtime.reason}", style="dim")
     prompts = held_out_prompts(context)
-    train = _train_loader(context, config, parallel)
-    if isinstance(train.dataset, PackedDocuments):
-        console.print(f"  {train.dataset.describe()}", style="dim")
+    windows = windows_of(context, config, "train")
+    if isinstance(windows, PackedDocuments):
+        console.print(f"  {windows.describe()}", style="dim")
     task = Task(
         name=STAGE,
         model=model,
-        train=train,
+        train=_train_loader(windows, context, parallel),
         validation=_held_out_loader(context, config, "validation", parallel),
         settings=context.recipe.training,
         tokenizer_fingerprint=tokenizer.fingerprint,
@@ -175,7 +175,7 @@ def documents_of(context: Context, config: ModelConfig, position: int) -> list[s
     windows = windows_of(context, config, "train")
     starts = context.store.boundaries("train")
     numbers: set[int] = set()
-    for sample in _train_loader(context, config).samples(position):
+    for sample in _train_loader(windows, context).samples(position):
         for start, stop in windows.spans(int(sample)):
             first, last = np.searchsorted(starts, (start, stop - 1), side="right") - 1
             numbers.update(range(first, last + 1))
@@ -183,10 +183,12 @@ def documents_of(context: Context, config: ModelConfig, position: int) -> list[s
     return [f"{ids[number]} (document {number + 1:,} of the train split)" for number in sorted(ids)]
 
 
-def _train_loader(context: Context, config: ModelConfig, parallel: Parallel = ALONE) -> Loader:
+def _train_loader(
+    windows: Windows | PackedDocuments, context: Context, parallel: Parallel = ALONE
+) -> Loader:
     sampling = context.recipe.sampling
     return Loader(
-        windows_of(context, config, "train"),
+        windows,
         context.recipe.training.batch_size,
         context.recipe.runtime.seed,
         shuffle=sampling.shuffle,

@@ -1,10 +1,8 @@
 """Where a run's text comes from, and the hashes that hold it to it."""
 
 import dataclasses
-import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,13 +81,9 @@ def _write_stdin(path: Path) -> Path:
     """Keep standard input, in bounded memory; an empty one stands for what was kept before."""
     if sys.stdin.isatty():
         raise HornbookError('corpus.source is "-": send text through a pipe, or name a file.')
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
+    start = sys.stdin.buffer.read(1)
+    if start or not path.exists():
+        with artifact.new_file(path) as file:
+            file.write(start)
             shutil.copyfileobj(sys.stdin.buffer, file)
-        if Path(name).stat().st_size or not path.exists():
-            Path(name).rename(path)
-    finally:
-        Path(name).unlink(missing_ok=True)
     return path

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from hornbook.artifact import MANIFEST, Manifest, hash_file, parse_manifest
+from hornbook.artifact import MANIFEST, Manifest, damaged_files, hash_file, parse_manifest
 from hornbook.console import console
 from hornbook.errors import HornbookError
 from hornbook.pipeline.workspace import PREVIOUS
@@ -66,12 +66,10 @@ def _passing(manifest: Path) -> bool:
 
 
 def _own_files(path: Path, name: str, manifest: Manifest) -> Finding:
-    wrong = []
-    for file, expected in manifest.files.items():
-        if not (path / file).is_file():
-            wrong.append(f"{path / file} is missing")
-        elif hash_file(path / file) != expected:
-            wrong.append(f"{path / file} is not what was written")
+    wrong = [
+        f"{file} is {'missing' if missing else 'not what was written'}"
+        for file, missing in damaged_files(path, manifest)
+    ]
     text = f"{manifest.kind}, {len(manifest.files)} files"
     return Finding(name, not wrong, "; ".join(wrong) or text)
 

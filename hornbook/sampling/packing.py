@@ -229,8 +229,9 @@ class PackedDocuments(PackedRows):
     def spans(self, index: int) -> list[tuple[int, int]]:
         """Where in the store the targets of each piece of a row lie, from the first to behind the
         last: all of one document."""
-        firsts, lengths = self.cuts.starts + 1, self.cuts.lengths
-        return [(int(firsts[p]), int(firsts[p] + lengths[p])) for p in self.pieces(index)]
+        pieces = self.pieces(index)
+        firsts, lengths = self.cuts.starts[pieces] + 1, self.cuts.lengths[pieces]
+        return list(zip(firsts.tolist(), (firsts + lengths).tolist(), strict=True))
 
 
 class DocumentPieces:

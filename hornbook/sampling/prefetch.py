@@ -11,7 +11,6 @@ import contextlib
 import queue
 import threading
 from collections.abc import Callable, Iterator
-from types import TracebackType
 from typing import Self
 
 import torch
@@ -98,12 +97,7 @@ class Prefetcher:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

@@ -2,7 +2,8 @@
 
 - `settings.py`: the few numbers that a run is made of.
 - `schedule.py`: how many steps that makes, and the learning rate at each (`plan_training`).
-- `objective.py`: the loss of a batch, summed over its trained positions.
+- `objective.py`: the loss of a batch, summed over its trained positions; `chunks.py`: without holding
+  all logits at once; `head_loss.py`: its gradient by hand, for a compiler.
 - `muon.py`, `adamw.py`, `optimizer.py`: Muon for the blocks' matrices, AdamW for the rest, as one.
 - `loop.py`: `train_steps`, the generator of steps that the caller drives.
 - `parallel.py`: how a training is spread over processes; `distributed.py`: DDP, FSDP2 and tensor

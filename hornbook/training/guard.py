@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from hornbook.errors import HornbookError
+from hornbook.runtime import random_state, set_random_state
 from hornbook.training.optimizer import Optimizer
 from hornbook.training.settings import TrainingSettings
 from hornbook.training.shards import local
@@ -46,7 +47,7 @@ class Spike:
 class _Snapshot:
     step: int
     tensors: list[Tensor]
-    random: list[Tensor]
+    random: dict[str, Tensor]
     losses: tuple[float, ...]
 
 
@@ -114,7 +115,7 @@ class SpikeGuard:
         else:
             tensors = [torch.empty_like(tensor) for tensor in live]
         torch._foreach_copy_(tensors, live)
-        self._ring.append(_Snapshot(step, tensors, _random_state(), tuple(self._losses)))
+        self._ring.append(_Snapshot(step, tensors, random_state(), tuple(self._losses)))
 
     @torch.no_grad()
     def go_back(self, spike: Spike) -> int:
@@ -124,7 +125,7 @@ class SpikeGuard:
         while self._ring[-1] is not chosen:
             self._ring.pop()
         torch._foreach_copy_(self._live(), chosen.tensors)
-        _set_random_state(chosen.random)
+        set_random_state(chosen.random)
         self._losses.clear()
         self._losses.extend(chosen.losses)
         return chosen.step
@@ -144,17 +145,3 @@ class SpikeGuard:
         self._losses.clear()
         self._losses.extend(state["losses"])
         self._returns, self._farthest = state["returns"], state["farthest"]
-
-
-def _random_state() -> list[Tensor]:
-    """The state of torch's generators, which dropout draws from."""
-    states = [torch.get_rng_state()]
-    if torch.cuda.is_available():
-        states.append(torch.cuda.get_rng_state())
-    return states
-
-
-def _set_random_state(states: list[Tensor]) -> None:
-    torch.set_rng_state(states[0])
-    if len(states) > 1:
-        torch.cuda.set_rng_state(states[1])

@@ -6,10 +6,11 @@ times. Written as plain arithmetic, without autograd between, torch.compile make
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
+
+from hornbook.training.chunks import loss_in_chunks
 
 LOGITS_AT_ONCE = 2**28
 """512 MiB in bfloat16."""
@@ -43,40 +44,17 @@ def chunk_loss(rows: Tensor, weight: Tensor, targets: Tensor) -> tuple[Tensor, T
 def head_loss(rows: Tensor, weight: Tensor, targets: Tensor, of_chunk: ChunkLoss) -> Tensor:
     """The loss of all rows, float32 (), differentiable; some thousand rows' logits at a time.
 
-    Chunks have a power of two of rows: most batches divide evenly, so that one compilation serves.
+    Products run in autocast's dtype, where it is on; sums in float32. Chunks have a power of two of
+    rows: most batches divide evenly, so that one compilation serves.
     """
     most = max(LOGITS_AT_ONCE // weight.shape[0], 1)
     chunk = 1 << (most.bit_length() - 1)
-    loss: Tensor = _HeadLoss.apply(rows, weight, targets, of_chunk, chunk)  # type: ignore[no-untyped-call]
-    return loss
+    kind = rows.device.type
+    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else rows.dtype
+    narrow_weight = weight.detach().to(dtype)
 
-
-class _HeadLoss(torch.autograd.Function):
-    """Takes the gradient on the way forward, while the logits are there."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, rows: Tensor, weight: Tensor, targets: Tensor, of_chunk: ChunkLoss, chunk: int
-    ) -> Tensor:
-        """Products in autocast's dtype, where it is on; sums in float32."""
-        kind = rows.device.type
-        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else rows.dtype
-        narrow_rows, narrow_weight = rows.to(dtype), weight.to(dtype)
-        loss = torch.zeros((), dtype=torch.float32, device=rows.device)
-        row_slopes = torch.empty_like(rows)
-        weight_slopes = torch.zeros_like(weight)
+    def by_hand(some: Tensor, wanted: Tensor) -> tuple[Tensor, ...]:
         with torch.autocast(kind, enabled=False):
-            for start in range(0, len(rows), chunk):
-                part = slice(start, start + chunk)
-                some = of_chunk(narrow_rows[part], narrow_weight, targets[part])
-                loss += some[0]
-                row_slopes[part] = some[1]
-                weight_slopes += some[2]
-        ctx.save_for_backward(row_slopes, weight_slopes)
-        return loss
+            return of_chunk(some.to(dtype), narrow_weight, wanted)
 
-    @staticmethod
-    def backward(ctx: Any, *upstream: Tensor) -> Any:
-        """The loss's own gradient is one number, by which both are multiplied."""
-        row_slopes, weight_slopes = ctx.saved_tensors
-        return row_slopes * upstream[0], weight_slopes * upstream[0], None, None, None
+    return loss_in_chunks(by_hand, chunk, targets, rows, weight)

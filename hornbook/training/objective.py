@@ -1,7 +1,6 @@
 """The loss of a batch: what every objective has in common."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +9,7 @@ from torch import Tensor, nn
 from hornbook.errors import HornbookError
 from hornbook.model.transformer import Transformer
 from hornbook.sampling.batch import IGNORE, Batch
+from hornbook.training.chunks import loss_in_chunks
 
 CPU_LOGITS_AT_ONCE = 2**20
 """4 MiB of float32, which stay in the cache: quicker than a whole batch's logits in memory."""
@@ -63,8 +63,14 @@ def _nll(rows: Tensor, head: nn.Linear, targets: Tensor) -> Tensor:
         losses = [_nll_of_chunk(r, head, t) for r, t in _chunks(rows, targets, chunk)]
         return torch.stack(losses).sum()
     trained = [weight for weight in head.parameters() if weight.requires_grad]
-    loss: Tensor = _NllInChunks.apply(head, targets, chunk, rows, *trained)  # type: ignore[no-untyped-call]
-    return loss
+
+    def by_autograd(some: Tensor, wanted: Tensor) -> tuple[Tensor, ...]:
+        leaf = some.detach().requires_grad_()
+        with torch.enable_grad():
+            loss = _nll_of_chunk(leaf, head, wanted)
+        return loss.detach(), *torch.autograd.grad(loss, [leaf, *trained])
+
+    return loss_in_chunks(by_autograd, chunk, targets, rows, *trained)
 
 
 def _nll_of_chunk(rows: Tensor, head: nn.Linear, targets: Tensor) -> Tensor:
@@ -74,39 +80,6 @@ def _nll_of_chunk(rows: Tensor, head: nn.Linear, targets: Tensor) -> Tensor:
 
 def _chunks(rows: Tensor, targets: Tensor, size: int) -> Iterator[tuple[Tensor, Tensor]]:
     return zip(torch.split(rows, size), torch.split(targets, size), strict=True)
-
-
-class _NllInChunks(torch.autograd.Function):
-    """The same loss without ever holding all logits.
-
-    Each chunk's gradient is taken on the way forward, while its logits are there, so that none are
-    kept and none made twice; the way back only multiplies by the loss's own gradient.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any, head: nn.Linear, targets: Tensor, chunk: int, rows: Tensor, *trained: Tensor
-    ) -> Tensor:
-        """Of `rows` (rows, embed_dim) and the head's weights `trained`."""
-        loss = torch.zeros((), dtype=torch.float32, device=rows.device)
-        row_gradients = []
-        gradients = [torch.zeros_like(weight) for weight in trained]
-        for some, wanted in _chunks(rows, targets, chunk):
-            leaf = some.detach().requires_grad_()
-            with torch.enable_grad():
-                chunk_loss = _nll_of_chunk(leaf, head, wanted)
-            row_gradient, *more = torch.autograd.grad(chunk_loss, [leaf, *trained])
-            row_gradients.append(row_gradient)
-            for gradient, part in zip(gradients, more, strict=True):
-                gradient += part
-            loss += chunk_loss.detach()
-        ctx.save_for_backward(torch.cat(row_gradients), *gradients)
-        return loss
-
-    @staticmethod
-    def backward(ctx: Any, *upstream: Tensor) -> Any:
-        """Nothing for `head`, `targets` and `chunk`."""
-        return None, None, None, *(gradient * upstream[0] for gradient in ctx.saved_tensors)
 
 
 def check_ids(model: Transformer, batch: Batch) -> None:
