@@ -264,10 +264,15 @@ def test_terminated_ends_a_process_without_an_error() -> None:
 
 @pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
 def test_a_second_signal_is_not_held(first: int) -> None:
-    with hold_interrupt():
-        os.kill(os.getpid(), first)
-        with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGINT)
+    # A shell starts what it runs in the background with Ctrl-C ignored, and so these tests maybe.
+    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with hold_interrupt():
+            os.kill(os.getpid(), first)
+            with pytest.raises(KeyboardInterrupt):
+                os.kill(os.getpid(), signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, inherited)
 
 
 def test_interrupt_outside_the_main_thread_is_left_alone() -> None:
