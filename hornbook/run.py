@@ -11,9 +11,11 @@ from typing import Literal
 from hornbook.artifact import write_text
 from hornbook.console import console
 from hornbook.pipeline.bundle import load_bundle
+from hornbook.pipeline.classifiers import finetune_classifiers
 from hornbook.pipeline.context import Context
 from hornbook.pipeline.corpus import Corpus, make_corpus
-from hornbook.pipeline.finetune import check_examples, finetune_classifiers, finetune_followers
+from hornbook.pipeline.finetune import check_examples
+from hornbook.pipeline.followers import finetune_followers
 from hornbook.pipeline.pretrain import pretrain
 from hornbook.pipeline.questions import ask_some
 from hornbook.pipeline.recipe import Recipe, to_toml

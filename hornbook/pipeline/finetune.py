@@ -1,10 +1,10 @@
-"""Stage 7 of a run: the pre-trained model made into classifiers and followers of instructions.
+"""What every fine-tuning of a run has in common: a stage of its own, done once.
 
 Each task is trained once for each mode that the recipe lists (everything, a LoRA adapter, ...),
 in a stage of its own: classify-full, classify-lora, instruct-full, instruct-lora.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,41 +12,15 @@ from typing import Any
 from hornbook import artifact
 from hornbook.checkpoints.store import LoadedModel, load_model
 from hornbook.console import console
-from hornbook.corpus.tables import (
-    Instruction,
-    Labelled,
-    read_instructions,
-    read_labelled,
-    split_examples,
-)
+from hornbook.corpus.tables import read_instructions, read_labelled
 from hornbook.errors import HornbookError
-from hornbook.evaluation.classification_report import (
-    ClassificationReport,
-    classification_report,
-    compare,
-    majority_baseline,
-    tfidf_baseline,
-)
-from hornbook.finetuning.classification import (
-    ClassificationSettings,
-    LabelledSplits,
-    classification_dataset,
-    classify,
-    prepare_classifier,
-    split_labelled,
-)
-from hornbook.finetuning.instruction import (
-    InstructionSettings,
-    instruction_dataset,
-    prepare_follower,
-)
+from hornbook.finetuning.classification import ClassificationSettings
+from hornbook.finetuning.instruction import InstructionSettings
 from hornbook.finetuning.lengths import LengthReport
 from hornbook.model.transformer import Transformer
-from hornbook.pipeline.bundle import load_bundle, save_adapter_bundle, save_bundle
+from hornbook.pipeline.bundle import save_adapter_bundle, save_bundle
 from hornbook.pipeline.context import Context
-from hornbook.pipeline.corpus import INSTRUCTIONS, LABELLED
 from hornbook.pipeline.fit import Task, fit
-from hornbook.pipeline.measure import answer_all
 from hornbook.pipeline.recipe import Recipe
 from hornbook.pipeline.workspace import announce, finish, finished, results_of
 from hornbook.sampling.dataset import Examples
@@ -55,7 +29,8 @@ from hornbook.sampling.packing import PackedExamples
 from hornbook.training.parallel import Parallel, make_parallel
 from hornbook.training.settings import SAME_RESULTS, TrainingSettings
 
-_NOT_SET = "{} is not set: name the file of examples to learn from."
+NOT_SET = "{} is not set: name the file of examples to learn from."
+
 
 WriteUp = Callable[[], dict[str, Any]]
 """Saves what a training has come to, measures it and gives the figures; for one process to call."""
@@ -70,41 +45,6 @@ class Finetuned:
     folder: Path
 
 
-def finetune_classifiers(context: Context, base: LoadedModel) -> list[Finetuned]:
-    """Train a classifier in each of the recipe's modes."""
-    settings = context.recipe.classification
-    path = labelled_path(context)
-    examples = read_labelled(path, settings.text_column, settings.label_column)
-    splits = split_labelled(examples, settings, context.recipe.runtime.seed)
-    found = []
-    for mode in settings.train:
-        stage = _Stage(context, base, f"classify-{mode}", mode, path)
-        found.append(stage.once(_deciding(settings), lambda s: _classifier(s, splits)))
-    return found
-
-
-def finetune_followers(context: Context, base: LoadedModel) -> list[Finetuned]:
-    """Train a follower of instructions in each of the recipe's modes."""
-    settings = context.recipe.instruction
-    path = instructions_path(context)
-    splits = instruction_splits(context)
-    found = []
-    for mode in settings.train:
-        stage = _Stage(context, base, f"instruct-{mode}", mode, path)
-        found.append(stage.once(_deciding(settings), lambda s: _follower(s, *splits)))
-    return found
-
-
-def instruction_splits(
-    context: Context,
-) -> tuple[list[Instruction], list[Instruction], list[Instruction]]:
-    """The recipe's instructions for training, validation and test."""
-    settings = context.recipe.instruction
-    shares = settings.validation_share, settings.test_share
-    examples = read_instructions(instructions_path(context))
-    return split_examples(examples, context.recipe.runtime.seed, *shares)
-
-
 def check_examples(recipe: Recipe, goal: str) -> None:
     """Read the example files that a run will need, before anything is trained.
 
@@ -112,9 +52,9 @@ def check_examples(recipe: Recipe, goal: str) -> None:
         HornbookError: one is not named, not there, or not what it should be.
     """
     if goal == "classify" and not recipe.classifies:
-        raise HornbookError(_NOT_SET.format("classification.path"))
+        raise HornbookError(NOT_SET.format("classification.path"))
     if goal == "instruct" and not recipe.instructs:
-        raise HornbookError(_NOT_SET.format("instruction.path"))
+        raise HornbookError(NOT_SET.format("instruction.path"))
     labelled, instructions = recipe.classification, recipe.instruction
     for settings, goals in ((labelled, ("classify", "all")), (instructions, ("instruct", "all"))):
         if goal in goals and "lora" in settings.train and recipe.parallel.tensor > 1:
@@ -129,37 +69,22 @@ def check_examples(recipe: Recipe, goal: str) -> None:
         read_instructions(Path(instructions.path))
 
 
-def labelled_path(context: Context) -> Path:
-    """The file of labelled texts: the recipe's, or the sample world's.
+def examples_path(context: Context, given: str | None, own: str, setting: str) -> Path:
+    """The file that the recipe gives, or the corpus's own of that name.
 
     Raises:
-        HornbookError: there is neither.
+        HornbookError: there is neither; `setting` is named.
     """
-    given = context.recipe.classification.path
-    return _examples_path(context, given, LABELLED, "classification.path")
-
-
-def instructions_path(context: Context) -> Path:
-    """The file of instruction examples: the recipe's, or the sample world's.
-
-    Raises:
-        HornbookError: there is neither.
-    """
-    given = context.recipe.instruction.path
-    return _examples_path(context, given, INSTRUCTIONS, "instruction.path")
-
-
-def _examples_path(context: Context, given: str | None, own: str, setting: str) -> Path:
     if given is not None:
         return Path(given)
     path = context.corpus.example_file(own)
     if path is None:
-        raise HornbookError(_NOT_SET.format(setting))
+        raise HornbookError(NOT_SET.format(setting))
     return path
 
 
 @dataclass(frozen=True)
-class _Stage:
+class FinetuneStage:
     """One fine-tuning: which folder, from which base, in which mode."""
 
     context: Context
@@ -168,7 +93,9 @@ class _Stage:
     mode: Any
     examples: Path
 
-    def once(self, settings: dict[str, Any], train: Callable[["_Stage"], WriteUp]) -> Finetuned:
+    def once(
+        self, settings: dict[str, Any], train: Callable[["FinetuneStage"], WriteUp]
+    ) -> Finetuned:
         """Train unless it was done from the same base, examples and settings."""
         recipe = self.context.recipe
         key = {
@@ -254,7 +181,7 @@ class _Stage:
             save_bundle(self.folder, model, tokenizer, facts)
 
 
-def _deciding(settings: ClassificationSettings | InstructionSettings) -> dict[str, Any]:
+def deciding(settings: ClassificationSettings | InstructionSettings) -> dict[str, Any]:
     """The settings that decide what comes out, as plain JSON values."""
     free = {"training": SAME_RESULTS, "lora_training": SAME_RESULTS}
     return settings.model_dump(mode="json", exclude=free)
@@ -283,106 +210,8 @@ def _in_order(
     return Loader(examples, settings.batch_size, 0, False, False, *place)
 
 
-def _warn(report: LengthReport) -> None:
+def warn(report: LengthReport) -> None:
+    """Say when examples lost tokens."""
     warning = report.warning()
     if warning is not None:
         console.print(f"  note: {warning}", style="yellow", markup=False)
-
-
-def _classifier(stage: _Stage, splits: LabelledSplits) -> WriteUp:
-    context, settings = stage.context, stage.context.recipe.classification
-    max_length = min(settings.max_length or stage.max_length, stage.max_length)
-    train, lengths = _classification_set(context, splits, splits.train, max_length)
-    validation = _classification_set(context, splits, splits.validation, max_length)[0]
-    _warn(lengths)
-    model = stage.fresh_base()
-    seed = context.recipe.runtime.seed
-    prepare_classifier(model, len(splits.classes), stage.mode, context.recipe.lora, seed)
-    facts = {"task": "classify", "labels": list(splits.classes), "max_length": max_length}
-    held_out = validation if splits.validation else None
-    trained, figures = stage.fit(model, train, held_out, settings, facts)
-
-    def write_up() -> dict[str, Any]:
-        stage.save(trained, facts)
-        test = splits.test or splits.validation or splits.train
-        texts = [example.text for example in test]
-        given = classify(
-            trained, context.tokenizer, texts, context.runtime, max_length=max_length, batch_size=64
-        )
-        report = classification_report(splits.classes, splits.targets(test), given, texts)
-        baselines = _baselines(splits, test)
-        console.print(compare({stage.name: report, **baselines}))
-        return {
-            **figures,
-            **report.as_dict(),
-            "labels": list(splits.classes),
-            "examples": {"train": len(splits.train), "test": len(test)},
-            "baselines": {
-                name: {"share": baseline.accuracy.share, "macro_f1": baseline.macro_f1}
-                for name, baseline in baselines.items()
-            },
-        }
-
-    return write_up
-
-
-def _classification_set(
-    context: Context, splits: LabelledSplits, examples: Sequence[Labelled], max_length: int
-) -> tuple[Examples, LengthReport]:
-    texts = [example.text for example in examples]
-    return classification_dataset(texts, splits.targets(examples), context.tokenizer, max_length)
-
-
-def _baselines(splits: LabelledSplits, test: Sequence[Labelled]) -> dict[str, ClassificationReport]:
-    """What simpler classifiers reach on the same texts, so that one sees what the model is worth."""
-    texts, targets = [e.text for e in test], splits.targets(test)
-    train_texts, train_targets = [e.text for e in splits.train], splits.targets(splits.train)
-    n_classes = len(splits.classes)
-    found = {
-        "TF-IDF and logistic regression": tfidf_baseline(
-            train_texts, train_targets, texts, n_classes
-        ),
-        "always the most frequent class": majority_baseline(train_targets, len(texts), n_classes),
-    }
-    return {
-        name: classification_report(splits.classes, targets, probabilities, texts)
-        for name, probabilities in found.items()
-    }
-
-
-def _follower(
-    stage: _Stage,
-    train: Sequence[Instruction],
-    validation: Sequence[Instruction],
-    test: Sequence[Instruction],
-) -> WriteUp:
-    context, settings = stage.context, stage.context.recipe.instruction
-    max_length = min(settings.max_length or stage.max_length, stage.max_length)
-    arguments = (context.tokenizer, settings.template, max_length, settings.mask_prompt)
-    train_set, report = instruction_dataset(train, *arguments)
-    validation_set = instruction_dataset(validation, *arguments)[0] if validation else None
-    _warn(report)
-    console.print(
-        f"  {report.trained_tokens:,} answer tokens trained; {report.ends_trained:,} of "
-        f"{report.kept:,} examples train the model to stop",
-        style="dim",
-    )
-    model = stage.fresh_base()
-    asked = (test or validation or train)[: settings.questions]
-    prepare_follower(model, stage.mode, context.recipe.lora, context.recipe.runtime.seed)
-    facts = {"task": "instruct", "template": settings.template, "turns": 1}
-    seed = context.recipe.runtime.seed
-    samples = PackedExamples(train_set, max_length, seed) if settings.packing else train_set
-    trained, figures = stage.fit(model, samples, validation_set, settings, facts)
-
-    def write_up() -> dict[str, Any]:
-        stage.save(trained, facts)
-        answers = answer_all(load_bundle(stage.folder, context.runtime), asked)
-        console.print(answers)
-        return {
-            **figures,
-            "answers": answers.as_dict(per_category=3),
-            "examples": {"train": len(train), "test": len(test)},
-        }
-
-    return write_up

@@ -10,7 +10,7 @@ from hornbook.evaluation.answers import normalize
 from hornbook.inference.generate import GenerationSettings
 from hornbook.pipeline.bundle import Bundle
 from hornbook.pipeline.context import Context
-from hornbook.pipeline.finetune import instruction_splits
+from hornbook.pipeline.followers import instruction_splits
 from hornbook.tokenizing.templates import messages_of
 
 HANDFUL = 8

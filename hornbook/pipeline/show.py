@@ -5,8 +5,9 @@ from hornbook.corpus.tables import read_instructions, read_labelled
 from hornbook.finetuning.classification import classification_dataset, split_labelled
 from hornbook.finetuning.instruction import instruction_dataset
 from hornbook.model.presets import resolve
+from hornbook.pipeline.classifiers import labelled_path
 from hornbook.pipeline.context import Context
-from hornbook.pipeline.finetune import instructions_path, labelled_path
+from hornbook.pipeline.followers import instructions_path
 from hornbook.pipeline.pretrain import windows_of
 from hornbook.sampling.packing import PackedExamples
 from hornbook.sampling.show import show_windows
