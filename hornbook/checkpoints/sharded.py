@@ -29,6 +29,7 @@ from hornbook.checkpoints.shards import (
     write_shard,
 )
 from hornbook.checkpoints.store import (
+    ENDED,
     KIND,
     OPTIMIZER_PREFIX,
     STATE,
@@ -156,6 +157,9 @@ def load_training_parts(directory: Path, optimizer: HasState, rank: int) -> dict
         HornbookError: the state is of another model or of other settings.
     """
     read_manifest(directory, KIND, verify=False)
+    state: dict[str, Any] = json.loads((directory / STATE).read_text("utf-8"))
+    if state.get(ENDED):
+        return state
     wanted = {f"{OPTIMIZER_PREFIX}{n}": t for n, t in optimizer.state_dict().items()}
     stored = stored_shapes(directory)
     unknown = {name for name in stored if name.startswith(OPTIMIZER_PREFIX)} - wanted.keys()
@@ -168,7 +172,6 @@ def load_training_parts(directory: Path, optimizer: HasState, rank: int) -> dict
     random = dict(_random_of(rank, stored))
     read_parts(directory, random)
     set_random_state(random, rank)
-    state: dict[str, Any] = json.loads((directory / STATE).read_text("utf-8"))
     return state
 
 

@@ -1,7 +1,8 @@
 """A checkpoint: a model, and what is needed to go on training it, in one directory.
 
     model.safetensors       the weights; a matrix that two modules share is stored once
-    optimizer.safetensors   the optimizer's tensors and torch's random states (only to resume from)
+    optimizer.safetensors   the optimizer's tensors and torch's random states (only to resume from;
+                            a training that has ended leaves them out)
     config.json             the model's config and facts about it (classes of a classifier ...)
     state.json              where training stood, its plan and recipe (only to resume from)
     manifest.json           SHA-256 of these files, fingerprint of the tokenizer
@@ -10,6 +11,8 @@ Nothing is pickled: a pickle can run code when it is read.
 """
 
 import json
+import os
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +37,8 @@ WEIGHTS, OPTIMIZER = "model.safetensors", "optimizer.safetensors"
 CONFIG, STATE = "config.json", "state.json"
 PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle")
 OPTIMIZER_PREFIX = "optimizer."
+ENDED = "ended"
+"""In the state: all steps are done, and no optimizer's state is stored."""
 
 
 class HasState(Protocol):
@@ -112,7 +117,8 @@ def gather_content(
 ) -> Content:
     """All that `save_checkpoint` writes, with tensors that still change as training goes on.
 
-    `rank` names the random state, where several processes save together.
+    `rank` names the random state, where several processes save together. A `state` without an
+    optimizer is that of a training at its end: two thirds of a checkpoint's bytes are then saved.
     """
     _require_labels(model, facts or {})
     config = model.config.model_dump()
@@ -121,29 +127,51 @@ def gather_content(
     if optimizer is not None:
         own = {f"{OPTIMIZER_PREFIX}{n}": t.detach() for n, t in optimizer.state_dict().items()}
         tensors[OPTIMIZER] = {**own, **random_state(rank)}
+    if optimizer is not None or state is not None:
         texts[STATE] = _json(state or {})
     inputs = {"tokenizer": tokenizer_fingerprint, **(inputs or {})}
     return Content(tensors, texts, config, inputs, json.loads(_json(facts or {})))
 
 
-def write_content(directory: Path, content: Content) -> Manifest:
+def write_content(directory: Path, content: Content, stored: Path | None = None) -> Manifest:
     """Write a checkpoint whole or not at all; one that stood at `directory` is replaced.
+
+    `stored` is a checkpoint with the same weights, to take them from.
 
     Raises:
         HornbookError: the disk is full or cannot be written to; nothing has changed then.
     """
     try:
         with new_directory(directory) as work:
+            known = _linked(stored, work) if stored is not None else {}
             for name, tensors in content.tensors.items():
-                save_file(_storable(tensors), work / name)
+                if name not in known:
+                    save_file(_storable(tensors), work / name)
             for name, text in content.texts.items():
                 write_text(work / name, text)
-            return write_manifest(work, KIND, content.settings, content.inputs, content.facts)
+            return write_manifest(
+                work, KIND, content.settings, content.inputs, content.facts, known
+            )
     except (OSError, SafetensorError) as error:
         raise HornbookError(
             f"the checkpoint {directory} could not be written ({error}); earlier ones are "
             "untouched: make room and run the same command again to go on from the last."
         ) from error
+
+
+def _linked(stored: Path, work: Path) -> dict[str, str]:
+    """Give the weights of a checkpoint a second name in `work`; their SHA-256 by file.
+
+    Files of artifacts are replaced, never changed, so two of them can share one.
+    """
+    known = read_manifest(stored, KIND, verify=False).files
+    if WEIGHTS not in known:
+        return {}  # written by several processes
+    try:
+        os.link(stored / WEIGHTS, work / WEIGHTS)
+    except OSError:  # a file system without links
+        shutil.copyfile(stored / WEIGHTS, work / WEIGHTS)
+    return {WEIGHTS: known[WEIGHTS]}
 
 
 def save_checkpoint(
@@ -155,6 +183,7 @@ def save_checkpoint(
     state: Mapping[str, Any] | None = None,
     facts: Mapping[str, Any] | None = None,
     inputs: Mapping[str, str] | None = None,
+    stored: Path | None = None,
 ) -> Manifest:
     """Write a checkpoint whole or not at all; one that stood at `directory` is replaced.
 
@@ -167,6 +196,8 @@ def save_checkpoint(
         state: to resume; plain JSON values, such as {"step": 300, "position": 302}.
         facts: anything worth knowing about the model, as plain JSON values.
         inputs: fingerprints of more that it was made from, by role, such as the token store's.
+        stored: a checkpoint that holds this model's weights as they are: they are not written, nor
+            hashed, a second time.
 
     Raises:
         HornbookError: the disk is full or cannot be written to; nothing has changed then.
@@ -179,7 +210,7 @@ def save_checkpoint(
         facts=facts,
         inputs=inputs,
     )
-    return write_content(directory, content)
+    return write_content(directory, content, stored)
 
 
 def load_model(directory: Path, device: torch.device | str = "cpu") -> LoadedModel:
@@ -220,6 +251,8 @@ def load_weights(directory: Path, model: nn.Module) -> None:
 def load_training_state(directory: Path, optimizer: HasState) -> dict[str, Any]:
     """Put back the optimizer's state and torch's random state; give the `state` that was saved.
 
+    A training that has ended has left only the latter.
+
     Raises:
         HornbookError: the checkpoint is damaged, cannot be resumed from, or is of another model.
     """
@@ -230,16 +263,18 @@ def load_training_state(directory: Path, optimizer: HasState) -> dict[str, Any]:
             f"{directory} holds a model only, without the optimizer's state; training can start "
             "from it, but not resume."
         )
-    tensors = _read_tensors(directory, OPTIMIZER, manifest)
-    optimizer.load_state_dict(
-        {
-            name.removeprefix(OPTIMIZER_PREFIX): tensor
-            for name, tensor in tensors.items()
-            if name.startswith(OPTIMIZER_PREFIX)
-        }
-    )
-    set_random_state(tensors)
-    return _read_json(directory, STATE, manifest)
+    state = _read_json(directory, STATE, manifest)
+    if not state.get(ENDED):
+        tensors = _read_tensors(directory, OPTIMIZER, manifest)
+        optimizer.load_state_dict(
+            {
+                name.removeprefix(OPTIMIZER_PREFIX): tensor
+                for name, tensor in tensors.items()
+                if name.startswith(OPTIMIZER_PREFIX)
+            }
+        )
+        set_random_state(tensors)
+    return state
 
 
 def refuse_pickles(path: Path) -> None:

@@ -99,12 +99,20 @@ def _without_leading_space(pieces: Iterator[str]) -> Iterator[str]:
 
 
 def save_bundle(
-    folder: Path, model: Transformer, tokenizer: Tokenizer, facts: dict[str, Any]
+    folder: Path,
+    model: Transformer,
+    tokenizer: Tokenizer,
+    facts: dict[str, Any],
+    stored: Path | None = None,
 ) -> Manifest:
-    """Write a model and its tokenizer into a stage's folder."""
+    """Write a model and its tokenizer into a stage's folder.
+
+    `stored` is a checkpoint that holds the same weights, whose file can be shared.
+    """
     tokenizer.save(folder / TOKENIZER)
+    fingerprint = tokenizer.fingerprint
     return save_checkpoint(
-        folder / MODEL, model, tokenizer_fingerprint=tokenizer.fingerprint, facts=facts
+        folder / MODEL, model, tokenizer_fingerprint=fingerprint, facts=facts, stored=stored
     )
 
 

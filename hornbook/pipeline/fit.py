@@ -11,7 +11,7 @@ import torch
 from hornbook.checkpoints.folder import CheckpointFolder
 from hornbook.checkpoints.saver import Saver
 from hornbook.checkpoints.sharded import ShardedSaver, load_training_parts, load_weights_parts
-from hornbook.checkpoints.store import gather_content, load_training_state, load_weights
+from hornbook.checkpoints.store import ENDED, gather_content, load_training_state, load_weights
 from hornbook.console import Meter, console, meter
 from hornbook.model.transformer import Transformer
 from hornbook.pipeline.incidents import Incidents, LossWatch
@@ -88,6 +88,8 @@ class Fitted:
     """Time in training steps."""
     cost: Cost
     """Arithmetic of a token, and the device's peak."""
+    checkpoint: Path | None = None
+    """Where the model's weights are already stored, as they are."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -284,11 +286,13 @@ class _Fit:
         if self.guard:
             self.guard.snapshot(self.done)
         score = self.score
+        ended = self.done == self.plan.total_steps
         content = gather_content(
             self.task.model,
             tokenizer_fingerprint=self.task.tokenizer_fingerprint,
-            optimizer=self.optimizer,
+            optimizer=None if ended else self.optimizer,
             state={
+                ENDED: ended,
                 "step": self.done,
                 "position": self.position,
                 "seconds": self.seconds,
@@ -300,6 +304,7 @@ class _Fit:
             facts=self.task.facts,
             rank=self.parallel.rank,
         )
+        self.recorder.keep()
         self.saver.save(self.done, content, None if score is None else score.loss)
         self.saved = self.done, self.position
 
@@ -326,16 +331,18 @@ class _Fit:
 
     def finish(self) -> Fitted:
         """Put the best weights saved into the model, where they are not the last ones."""
+        last = self.checkpoints.place(self.done)
         best = self._agreed(self.checkpoints.best)
         score = self.score
-        if best is not None and best != self.checkpoints.place(self.done):
+        if best is not None and best != last:
             self._load_weights(best)
             assert self.task.validation is not None
             score = self._evaluate(self.task.validation)
         model = self.parallel.gather(self.task.model).eval()
         self.recorder.close()
         tokens = self.plan.total_steps * self.plan.tokens_per_batch
-        return Fitted(model, self.plan.total_steps, score, tokens, self.seconds, self.cost)
+        stored = (best or last) if self.alone else None
+        return Fitted(model, self.plan.total_steps, score, tokens, self.seconds, self.cost, stored)
 
 
 def _cost(task: Task, runtime: Runtime) -> Cost:

@@ -112,7 +112,7 @@ def _train(context: Context, config: ModelConfig, folder: Path) -> dict[str, Any
             **held_out,
             "samples": [[prompt, _continue(context, model, prompt)] for prompt in prompts],
         }
-        save_bundle(folder, model, tokenizer, {"task": STAGE})
+        save_bundle(folder, model, tokenizer, {"task": STAGE}, fitted.checkpoint)
         return finish(folder, results)
 
     return context.processes.main_first(write, lambda: results_of(folder))

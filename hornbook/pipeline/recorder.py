@@ -92,6 +92,10 @@ class Recorder:
         if self._unread:
             self._write_down(shown, score)
 
+    def keep(self) -> None:
+        """Have what is written down on the disk: a checkpoint will say that training came so far."""
+        self._metrics.sync()
+
     def go_back(self, step: int) -> None:
         """Forget what came after `step`: training goes on from there a second time."""
         self._metrics = MetricsLog(self._metrics.path, step)
@@ -130,6 +134,9 @@ class Onlooker(Recorder):
         """Nothing."""
 
     def flush(self, shown: Meter, score: Score | None) -> None:
+        """Nothing."""
+
+    def keep(self) -> None:
         """Nothing."""
 
     def go_back(self, step: int) -> None:

@@ -18,7 +18,7 @@ from torch.utils.checkpoint import checkpoint
 from hornbook.model.embedding import Rotation
 from hornbook.model.transformer import Transformer, TransformerBlock
 from hornbook.runtime import Runtime
-from hornbook.training.head_loss import chunk_loss, head_loss
+from hornbook.training.head_loss import chunk_loss, compiled_loss
 from hornbook.training.precision import require_float8, use_float8
 from hornbook.training.settings import TrainingSettings
 
@@ -56,7 +56,7 @@ def accelerate(
     plain_head = type(model.head) is nn.Linear and model.head.weight.requires_grad
     if compiled and same_width and plain_head:
         of_chunk = torch.compile(chunk_loss)
-        model.loss_in_training = functools.partial(head_loss, of_chunk=of_chunk)
+        model.loss_in_training = functools.partial(compiled_loss, of_chunk=of_chunk)
     return done
 
 

@@ -1,8 +1,10 @@
-"""The output head's loss with its gradient worked out by hand, for a compiler to fuse.
+"""The output head's loss with its gradient worked out by hand.
 
-On a GPU the head of a small model takes a quarter of a step: its logits are many (16,384 positions
-by 50,304 tokens are 3.3 GB in float32), and operation by operation they are read and written some ten
-times. Written as plain arithmetic, without autograd between, torch.compile makes two passes of it.
+On a CPU that takes less memory than autograd's way: one narrow copy of the head's matrix serves all
+chunks. On a GPU it is for a compiler to fuse: there the head of a small model takes a quarter of a
+step, since its logits are many (16,384 positions by 50,304 tokens are 3.3 GB in float32), and
+operation by operation they are read and written some ten times. Written as plain arithmetic, without
+autograd between, torch.compile makes two passes of it.
 """
 
 from collections.abc import Callable
@@ -41,14 +43,22 @@ def chunk_loss(rows: Tensor, weight: Tensor, targets: Tensor) -> tuple[Tensor, T
     return loss, slopes @ weight, slopes.t() @ rows
 
 
-def head_loss(rows: Tensor, weight: Tensor, targets: Tensor, of_chunk: ChunkLoss) -> Tensor:
-    """The loss of all rows, float32 (), differentiable; some thousand rows' logits at a time.
+def compiled_loss(rows: Tensor, weight: Tensor, targets: Tensor, of_chunk: ChunkLoss) -> Tensor:
+    """`head_loss` where `of_chunk` is compiled: chunks have a power of two of rows, some thousand.
 
-    Products run in autocast's dtype, where it is on; sums in float32. Chunks have a power of two of
-    rows: most batches divide evenly, so that one compilation serves.
+    Most batches divide evenly by it, so that one compilation serves.
     """
     most = max(LOGITS_AT_ONCE // weight.shape[0], 1)
-    chunk = 1 << (most.bit_length() - 1)
+    return head_loss(rows, weight, targets, 1 << (most.bit_length() - 1), of_chunk)
+
+
+def head_loss(
+    rows: Tensor, weight: Tensor, targets: Tensor, chunk: int, of_chunk: ChunkLoss = chunk_loss
+) -> Tensor:
+    """The loss of all rows, float32 (), differentiable; the logits of `chunk` rows at a time.
+
+    Products run in autocast's dtype, where it is on; sums in float32.
+    """
     kind = rows.device.type
     dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else rows.dtype
     narrow_weight = weight.detach().to(dtype)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,11 @@ class MetricsLog:
         """
         with self.path.open("a", encoding="utf-8") as file:
             file.write(_line({"kind": kind, "step": step, **values}))
+
+    def sync(self) -> None:
+        """Return when all records would outlast a power failure."""
+        with self.path.open("a", encoding="utf-8") as file:
+            os.fsync(file.fileno())
 
 
 def read_metrics(path: Path, kind: str | None = None) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from hornbook.errors import HornbookError
 from hornbook.model.transformer import Transformer
 from hornbook.sampling.batch import IGNORE, Batch
 from hornbook.training.chunks import loss_in_chunks
+from hornbook.training.head_loss import head_loss
 
 CPU_LOGITS_AT_ONCE = 2**20
 """4 MiB of float32, which stay in the cache: quicker than a whole batch's logits in memory."""
@@ -62,6 +63,8 @@ def _nll(rows: Tensor, head: nn.Linear, targets: Tensor) -> Tensor:
     if not torch.is_grad_enabled():
         losses = [_nll_of_chunk(r, head, t) for r, t in _chunks(rows, targets, chunk)]
         return torch.stack(losses).sum()
+    if _is_plain(head):
+        return head_loss(rows, head.weight, targets, chunk)
     trained = [weight for weight in head.parameters() if weight.requires_grad]
 
     def by_autograd(some: Tensor, wanted: Tensor) -> tuple[Tensor, ...]:
@@ -71,6 +74,12 @@ def _nll(rows: Tensor, head: nn.Linear, targets: Tensor) -> Tensor:
         return loss.detach(), *torch.autograd.grad(loss, [leaf, *trained])
 
     return loss_in_chunks(by_autograd, chunk, targets, rows, *trained)
+
+
+def _is_plain(head: nn.Linear) -> bool:
+    """Whether it is one trained matrix, whole in this process."""
+    whole = type(head) is nn.Linear and type(head.weight) is nn.Parameter
+    return whole and head.bias is None and head.weight.requires_grad
 
 
 def _nll_of_chunk(rows: Tensor, head: nn.Linear, targets: Tensor) -> Tensor:

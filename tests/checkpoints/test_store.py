@@ -1,6 +1,7 @@
 import errno
 import json
 import pickle
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,31 @@ def test_weights_go_into_a_model_at_hand(tmp_path: Path) -> None:
     assert torch.equal(model(IDS), tiny_model(seed=1)(IDS))
     with pytest.raises(HornbookError, match="does not fit its config"):
         load_weights(directory, tiny_model(n_layers=3))
+
+
+def test_weights_stored_already_are_not_written_again(tmp_path: Path) -> None:
+    model = tiny_model().eval()
+    first = saved(tmp_path / "first", model)
+    second, third = tmp_path / "second", saved(tmp_path / "third", model, facts={"a": 1})
+    save_checkpoint(second, model, tokenizer_fingerprint="a" * 64, facts={"a": 1}, stored=first)
+    assert (second / "model.safetensors").samefile(first / "model.safetensors")
+    assert files_of(second).keys() == files_of(third).keys()
+    shutil.rmtree(first)
+    assert torch.equal(load_model(second).model(IDS), model(IDS))
+
+
+def test_weights_are_copied_where_files_cannot_be_linked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EPERM, "not here")
+
+    monkeypatch.setattr(store.os, "link", refuse)
+    model = tiny_model().eval()
+    first, second = saved(tmp_path / "first", model), tmp_path / "second"
+    save_checkpoint(second, model, tokenizer_fingerprint="a" * 64, stored=first)
+    assert not (second / "model.safetensors").samefile(first / "model.safetensors")
+    assert torch.equal(load_model(second).model(IDS), model(IDS))
 
 
 def test_another_tokenizer_is_refused(tmp_path: Path) -> None:

@@ -246,6 +246,18 @@ def with_a_token_that_has_no_number(**changes: Any) -> Task:
     return own
 
 
+def test_the_last_checkpoint_holds_no_optimizer_and_ends_the_run(tmp_path: Path) -> None:
+    first = fit(task(steps=14), tmp_path, CPU)
+    kept = CheckpointFolder(tmp_path / "checkpoints").steps()
+    assert (kept[12] / "optimizer.safetensors").exists()
+    assert not (kept[14] / "optimizer.safetensors").exists()
+    assert first.checkpoint == kept[14]
+    again = fit(task(steps=14), tmp_path, CPU)
+    assert again.seconds == pytest.approx(first.seconds)
+    for one, other in zip(first.model.parameters(), again.model.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
 def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path) -> None:
     with pytest.raises(HornbookError, match=r"step 45 \(batch 45\): the loss is nan.*of step 44"):
         fit(with_a_token_that_has_no_number(), tmp_path, CPU)

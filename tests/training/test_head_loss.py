@@ -5,10 +5,10 @@ import torch
 from tiny_training import VOCAB, random_batch, tiny_model
 
 from hornbook.training import head_loss as module
-from hornbook.training.head_loss import chunk_loss, head_loss
+from hornbook.training.head_loss import chunk_loss, compiled_loss
 from hornbook.training.objective import loss_sum
 
-BY_HAND = functools.partial(head_loss, of_chunk=chunk_loss)
+BY_HAND = functools.partial(compiled_loss, of_chunk=chunk_loss)
 
 
 @pytest.mark.parametrize("at_once", [2**20, VOCAB * 9])  # one chunk, and chunks of 8 rows
