@@ -78,8 +78,9 @@ def _nll(rows: Tensor, head: nn.Linear, targets: Tensor) -> Tensor:
 
 def _is_plain(head: nn.Linear) -> bool:
     """Whether it is one trained matrix, whole in this process."""
-    whole = type(head) is nn.Linear and type(head.weight) is nn.Parameter
-    return whole and head.bias is None and head.weight.requires_grad
+    weight = head.weight
+    trained_whole = type(weight) is nn.Parameter and weight.requires_grad
+    return type(head) is nn.Linear and trained_whole and head.bias is None
 
 
 def _nll_of_chunk(rows: Tensor, head: nn.Linear, targets: Tensor) -> Tensor:
