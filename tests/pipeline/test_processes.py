@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hornbook.checkpoints.folder import CheckpointFolder
 from hornbook.errors import HornbookError
 from hornbook.pipeline.bundle import default_runtime, load_bundle
 from hornbook.pipeline.finetune import check_examples
@@ -96,6 +97,30 @@ def test_a_killed_process_is_restarted_and_the_run_is_the_same(recipe: Path, alo
     assert (directory / "report.html").exists()
     bundle = load_bundle(directory / "classify-lora", default_runtime())
     assert len(bundle.labels) > 1
+
+
+def test_sigterm_saves_and_guards_decide_alike_in_all_processes(recipe: Path) -> None:
+    """Spikes are gone back from, the micro-batch is found, and a signal to torchrun saves."""
+    flat = ("training.lr=1e-6", "training.muon_lr=1e-6")  # so that noise makes spikes
+    guarded = (*flat, "training.steps=40", "training.spike_guard=1.5")
+    guarded = (*guarded, "training.micro_batch_size=auto")
+    directory = {name: recipe.parent / f"guarded-{name}" for name in ("alone", "two")}
+    run(load_recipe(recipe, [f"run.directory={directory['alone']}", *guarded]), goal="pretrain")
+
+    words = ("pretrain", str(recipe), f"run.directory={directory['two']}", *guarded)
+    first = torchrun(str(HERE / "signalled_once.py"), "33", *words)
+    assert first.returncode != 0
+    saved = max(CheckpointFolder(directory["two"] / "pretrain" / "checkpoints").steps())
+    assert 30 <= saved < 40
+    second = torchrun("-m", "hornbook", *words)
+    assert second.returncode == 0, second.stderr
+    assert second.stdout.count(f"going on from step {saved}") == 1
+
+    one, two = (losses(directory[name] / "pretrain") for name in ("alone", "two"))
+    assert two == pytest.approx(one, abs=1e-5)
+    incidents = [sorted((d / "pretrain" / "incidents").iterdir()) for d in directory.values()]
+    assert [p.name for p in incidents[0]] == [p.name for p in incidents[1]]
+    assert incidents[0]
 
 
 def test_a_batch_that_cannot_be_shared_is_refused_once(recipe: Path) -> None:
