@@ -5,4 +5,6 @@
 - `saver.py`: writes them while training goes on.
 - `sharded.py`: writes and reads those of several processes together; `shards.py`: the files.
 - `random_state.py`: where the random numbers of each process stood.
+- `pickles.py`: what is refused before it is read.
+- `loading/`: weights that others wrote.
 """

@@ -24,6 +24,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from hornbook.artifact import Manifest, new_directory, read_manifest, write_manifest, write_text
+from hornbook.checkpoints.pickles import refuse_pickles
 from hornbook.checkpoints.random_state import PREFIX as RANDOM_PREFIX
 from hornbook.checkpoints.random_state import random_state, set_random_state
 from hornbook.checkpoints.shards import is_sharded, read_whole
@@ -35,7 +36,6 @@ from hornbook.model.transformer import Transformer
 KIND = "checkpoint"
 WEIGHTS, OPTIMIZER = "model.safetensors", "optimizer.safetensors"
 CONFIG, STATE = "config.json", "state.json"
-PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle")
 OPTIMIZER_PREFIX = "optimizer."
 ENDED = "ended"
 """In the state: all steps are done, and no optimizer's state is stored."""
@@ -275,22 +275,6 @@ def load_training_state(directory: Path, optimizer: HasState) -> dict[str, Any]:
         )
         set_random_state(tensors)
     return state
-
-
-def refuse_pickles(path: Path) -> None:
-    """Say no to a pickled checkpoint before anything of it is read.
-
-    Raises:
-        HornbookError: `path` is a pickle, or a directory with pickles where a checkpoint should be.
-    """
-    found = path if path.is_file() and path.suffix in PICKLES else None
-    if path.is_dir() and not (path / WEIGHTS).exists():
-        found = next((file for file in sorted(path.iterdir()) if file.suffix in PICKLES), None)
-    if found is not None:
-        raise HornbookError(
-            f"{found} is a pickle, which can run code when it is read, so Hornbook does not open "
-            "it; convert it to safetensors."
-        )
 
 
 def named_once(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
