@@ -11,6 +11,7 @@ encoder.py     much text at once, by fastokens where it is exact
 decoding.py    ids to text, whole or piece by piece
 words.py       where spaces go between words and punctuation
 streaming.py   text of ids that arrive one by one
-templates.py   conversations as ids: Alpaca, Phi-3, ChatML and Hornbook's own
+templates.py   conversations as ids: Alpaca, Phi-3, ChatML, Llama 3 and Hornbook's own
+own_template.py  the chat template (Jinja) that a tokenizer brings along, rendered by jinja_worker.py
 statistics.py  how well a tokenizer fits a text
 """

@@ -10,6 +10,8 @@ from hornbook.tokenizing.decoding import byte_alphabet
 from hornbook.tokenizing.special import WELL_KNOWN, Role
 
 GPT2_EOS = "<|endoftext|>"
+TOKENIZER_CONFIG = "tokenizer_config.json"
+CHAT_TEMPLATE = "chat_template.jinja"
 
 Roles = dict[Role, str | None]
 """The spelling of the token in each role, None where there is none."""
@@ -113,6 +115,21 @@ def roles_of(tree: dict[str, Any], beside: Path | None = None) -> Roles:
             roles[role] = _spelling(stated[f"{role}_token"])
     roles["unk"] = _unknown_of(tree["model"]) or roles["unk"]
     return roles
+
+
+def chat_template_of(folder: Path) -> str | None:
+    """The chat template that stands beside a tokenizer.json: in a file of its own or, as before 2025,
+    in tokenizer_config.json, where of several the one named "default" counts."""
+    own = folder / CHAT_TEMPLATE
+    if own.is_file():
+        return read_text(own)
+    config = folder / TOKENIZER_CONFIG
+    stated = read_json(config) if config.is_file() else {}
+    found = stated.get("chat_template") if isinstance(stated, dict) else None
+    if isinstance(found, list):
+        named = [entry for entry in found if isinstance(entry, dict)]
+        found = next((e.get("template") for e in named if e.get("name") == "default"), None)
+    return found if isinstance(found, str) else None
 
 
 def _unknown_of(model: dict[str, Any]) -> str | None:

@@ -4,23 +4,26 @@ Only a template writes control tokens. What a user, a system message or a data s
 ordinary text, whatever it spells. (Alpaca marks its parts with plain headings, which user text
 can imitate; prefer another template where that matters.)
 
-Phi-3 and ChatML were made for tokenizers with their own control tokens. Where a tokenizer lacks
-them, the template writes their spelling as ordinary text, and closes the assistant's turn with
-the end-of-text token first, so that generation stops there.
+Phi-3, ChatML and Llama 3 were made for tokenizers with their own control tokens. Where a tokenizer
+lacks them, the template writes their spelling as ordinary text, and closes the assistant's turn with
+the end-of-text token first, so that generation stops there. "tokenizer" is the template that a
+tokenizer brings along, see `own_template`.
 
-No beginning-of-text token is added.
+No beginning-of-text token is added, but where Llama 3's or the tokenizer's own template writes one.
 """
 
+import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Literal
 
 from hornbook.errors import HornbookError
+from hornbook.tokenizing.own_template import own_template
 from hornbook.tokenizing.special import ASSISTANT, END, SYSTEM, USER
 from hornbook.tokenizing.tokenizer import Tokenizer
 
-Template = Literal["alpaca", "phi3", "chatml", "hornbook"]
+Template = Literal["alpaca", "phi3", "chatml", "llama3", "hornbook", "tokenizer"]
 
 ALPACA_HEADER = (
     "Below is an instruction that describes a task. "
@@ -38,6 +41,13 @@ class Message:
     input: str = ""
     """Further text that a user's instruction is about: Alpaca gives it a heading of its own, the
     other templates put it after an empty line."""
+    trained: bool = True
+    """Whether an assistant's message is one to learn from, or only to be read."""
+
+    @property
+    def learnt(self) -> bool:
+        """Whether the model is to learn to say this."""
+        return self.role == "assistant" and self.trained
 
 
 @dataclass(frozen=True)
@@ -102,10 +112,20 @@ def stop_ids(tokenizer: Tokenizer, template: Template) -> set[int]:
         HornbookError: an unknown template, or a tokenizer without any such token.
     """
     _writer(template)
+    if template == "tokenizer":
+        return _ends_of_own(tokenizer)
     spelling = _END_OF_TURN.get(template)
     end = None if spelling is None else tokenizer.control_tokens.get(spelling)
     found = {number for number in (end, tokenizer.eos_id) if number is not None}
     return found or {_end_of_text(tokenizer)}
+
+
+def _ends_of_own(tokenizer: Tokenizer) -> set[int]:
+    """What ends an answer in the tokenizer's own template, found by writing one."""
+    encoded = encode_conversation(tokenizer, messages_of("a", "", "b"), "tokenizer")
+    last = max(place for place, trained in enumerate(encoded.trained) if trained)
+    ends = {encoded.ids[last]}
+    return ends if tokenizer.eos_id is None else {*ends, tokenizer.eos_id}
 
 
 def _check(messages: Sequence[Message]) -> None:
@@ -141,8 +161,8 @@ def _alpaca(tokenizer: Tokenizer, messages: Sequence[Message], prompt: bool) -> 
     for number, message in enumerate(messages):
         if message.role == "assistant":
             yield _Segment("### Response:\n")
-            yield _Segment(message.content, trained=True)
-            yield _Segment(end, trained=True)
+            yield _Segment(message.content, trained=message.learnt)
+            yield _Segment(end, trained=message.learnt)
             yield _Segment("\n\n" if number + 1 < len(messages) else "")
         elif message.role == "system":
             yield _Segment(f"{_with_input(message)}\n\n")
@@ -176,24 +196,41 @@ def _chatml(tokenizer: Tokenizer, messages: Sequence[Message], prompt: bool) -> 
     return _marked_turns(tokenizer, messages, prompt, heading, _END_OF_TURN["chatml"])
 
 
+def _llama3(tokenizer: Tokenizer, messages: Sequence[Message], prompt: bool) -> _Segments:
+    """The role between two tokens, an empty line, the text without white space around it, `<|eot_id|>`
+    (meta-llama/Llama-3)."""
+
+    def heading(role: str) -> _Segments:
+        yield _control(tokenizer, "<|start_header_id|>")
+        yield _Segment(role)
+        yield _control(tokenizer, "<|end_header_id|>")
+        yield _Segment("\n\n")
+
+    begin = tokenizer.control_tokens.get("<|begin_of_text|>")
+    if begin is not None:
+        yield _Segment(begin)
+    bare = [replace(m, content=m.content.strip(), input=m.input.strip()) for m in messages]
+    yield from _marked_turns(tokenizer, bare, prompt, heading, _END_OF_TURN["llama3"], between="")
+
+
 def _marked_turns(
     tokenizer: Tokenizer,
     messages: Sequence[Message],
     prompt: bool,
     heading: Callable[[str], _Segments],
     end: str,
+    between: str = "\n",
 ) -> _Segments:
     closing = _control(tokenizer, end)
     for message in messages:
-        learned = message.role == "assistant"
         yield from heading(message.role)
-        yield _Segment(_with_input(message), trained=learned)
-        if learned and isinstance(closing.content, str):
-            yield _Segment(_end_of_text(tokenizer), trained=True)
+        yield _Segment(_with_input(message), trained=message.learnt)
+        if message.role == "assistant" and isinstance(closing.content, str):
+            yield _Segment(_end_of_text(tokenizer), trained=message.learnt)
             yield closing
         else:
-            yield _Segment(closing.content, trained=learned)
-        yield _Segment("\n")
+            yield _Segment(closing.content, trained=message.learnt)
+        yield _Segment(between)
     if prompt:
         yield from heading("assistant")
 
@@ -207,12 +244,50 @@ def _hornbook(tokenizer: Tokenizer, messages: Sequence[Message], prompt: bool) -
     ids = {spelling: _own(tokenizer, spelling) for spelling in (SYSTEM, USER, ASSISTANT, END)}
     marks = {"system": ids[SYSTEM], "user": ids[USER], "assistant": ids[ASSISTANT]}
     for message in messages:
-        learned = message.role == "assistant"
         yield _Segment(marks[message.role])
-        yield _Segment(f" {_with_input(message)}", trained=learned)
-        yield _Segment(ids[END], trained=learned)
+        yield _Segment(f" {_with_input(message)}", trained=message.learnt)
+        yield _Segment(ids[END], trained=message.learnt)
     if prompt:
         yield _Segment(marks["assistant"])
+
+
+def _of_tokenizer(tokenizer: Tokenizer, messages: Sequence[Message], prompt: bool) -> _Segments:
+    """What the tokenizer's own template writes; learnt is an assistant's text with what follows it,
+    up to and with the first control token."""
+    if tokenizer.chat_template is None:
+        raise HornbookError(
+            'template="tokenizer" needs a tokenizer that brings a chat template along (chat_template '
+            "in its tokenizer_config.json, or a chat_template.jinja); choose one of "
+            f"{', '.join(name for name in _WRITERS if name != 'tokenizer')}."
+        )
+    roles = tuple(sorted(tokenizer.role_spellings.items()))
+    template = own_template(tokenizer.chat_template, roles)
+    turns = [(message.role, _with_input(message)) for message in messages]
+    learnt = False  # while the turn of a learnt message lasts
+    for part in template.parts(turns, prompt):
+        if part.message is not None:
+            learnt = messages[part.message].learnt
+            yield _Segment(part.text, learnt)
+            continue
+        segments = list(_cut_at_control(tokenizer, part.text))
+        if learnt and all(isinstance(segment.content, str) for segment in segments):
+            raise HornbookError(
+                "the tokenizer's chat template ends an assistant's turn with no special token, so no "
+                'answer could end; use template="chatml" or another one.'
+            )
+        for segment in segments:
+            yield _Segment(segment.content, learnt)
+            learnt = learnt and isinstance(segment.content, str)
+
+
+def _cut_at_control(tokenizer: Tokenizer, text: str) -> _Segments:
+    """A template's text as control tokens and the ordinary text between them."""
+    spellings = sorted(tokenizer.control_tokens, key=len, reverse=True)
+    for piece in (
+        re.split(f"({'|'.join(map(re.escape, spellings))})", text) if spellings else [text]
+    ):
+        if piece:
+            yield _Segment(tokenizer.control_tokens.get(piece, piece))
 
 
 def _own(tokenizer: Tokenizer, spelling: str) -> int:
@@ -240,18 +315,28 @@ def _end_of_text(tokenizer: Tokenizer) -> int:
     return tokenizer.eos_id
 
 
-_END_OF_TURN: dict[str, str] = {"phi3": "<|end|>", "chatml": "<|im_end|>", "hornbook": END}
+_END_OF_TURN: dict[str, str] = {
+    "phi3": "<|end|>",
+    "chatml": "<|im_end|>",
+    "llama3": "<|eot_id|>",
+    "hornbook": END,
+}
 
 _Writer = Callable[[Tokenizer, Sequence[Message], bool], _Segments]
 
+_WRITERS: dict[str, _Writer] = {
+    "alpaca": _alpaca,
+    "phi3": _phi3,
+    "chatml": _chatml,
+    "llama3": _llama3,
+    "hornbook": _hornbook,
+    "tokenizer": _of_tokenizer,
+}
+
 
 def _writer(template: str) -> _Writer:
-    writers: dict[str, _Writer] = {
-        "alpaca": _alpaca,
-        "phi3": _phi3,
-        "chatml": _chatml,
-        "hornbook": _hornbook,
-    }
-    if template not in writers:
-        raise HornbookError(f"Unknown template {template!r}; expected one of {', '.join(writers)}.")
-    return writers[template]
+    if template not in _WRITERS:
+        raise HornbookError(
+            f"Unknown template {template!r}; expected one of {', '.join(_WRITERS)}."
+        )
+    return _WRITERS[template]

@@ -18,7 +18,6 @@ from hornbook.tokenizing.special import Role, looks_like_control
 from hornbook.tokenizing.trainers import train_tree
 
 TOKENIZER_JSON = "tokenizer.json"
-TOKENIZER_CONFIG = "tokenizer_config.json"
 VOCAB_TXT = "vocab.txt"
 KIND = "tokenizer"
 
@@ -36,6 +35,7 @@ class Tokenizer:
         source: str,
         roles: foreign.Roles | None = None,
         settings: TokenizerSettings | None = None,
+        chat_template: str | None = None,
     ) -> None:
         """For this folder's use: a tokenizer of a tokenizer.json's content.
 
@@ -43,7 +43,10 @@ class Tokenizer:
             source: where it came from, for error messages.
             roles: which tokens are bos, eos, pad and unk; found by well-known names if not given.
             settings: what it was made by.
+            chat_template: how conversations are written for it, in Jinja.
         """
+        self.chat_template = chat_template
+        """Its own template for conversations, if it has one; rendered in `own_template`."""
         self.settings = settings or TokenizerSettings(load=source)
         self.fingerprint: str = artifact.hash_json(tree)
         """SHA-256 of the tokenizer.json's content: equal ones give equal ids."""
@@ -114,7 +117,8 @@ class Tokenizer:
         """
         path = path / TOKENIZER_JSON if path.is_dir() else path
         tree = foreign.json_tree(path)
-        return cls(tree, str(path), foreign.roles_of(tree, path.with_name(TOKENIZER_CONFIG)))
+        roles = foreign.roles_of(tree, path.with_name(foreign.TOKENIZER_CONFIG))
+        return cls(tree, str(path), roles, None, foreign.chat_template_of(path.parent))
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -132,7 +136,7 @@ class Tokenizer:
             raise HornbookError(
                 f"{path / artifact.MANIFEST} is damaged: it does not describe a tokenizer."
             ) from None
-        return cls(tree, str(path), roles, settings)
+        return cls(tree, str(path), roles, settings, foreign.chat_template_of(path))
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -180,6 +184,8 @@ class Tokenizer:
         with artifact.new_directory(directory) as work:
             artifact.write_text(work / TOKENIZER_JSON, readable + "\n")
             artifact.write_text(work / VOCAB_TXT, "".join(lines))
+            if self.chat_template is not None:
+                artifact.write_text(work / foreign.CHAT_TEMPLATE, self.chat_template)
             artifact.write_manifest(work, KIND, self.settings.model_dump(), facts=facts)
 
     def encode(self, text: str, allow_special: bool = False) -> list[int]:
@@ -292,6 +298,11 @@ class Tokenizer:
     def unk_id(self) -> int | None:
         """What stands for text that no token covers."""
         return self._role_id("unk")
+
+    @property
+    def role_spellings(self) -> dict[str, str]:
+        """The spellings of the tokens that have a role, by the names that chat templates use."""
+        return {f"{role}_token": name for role, name in self._roles.items() if name is not None}
 
     def _role_id(self, role: Role) -> int | None:
         spelling = self._roles.get(role)

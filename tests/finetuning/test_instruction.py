@@ -20,7 +20,7 @@ from hornbook.sampling.batch import IGNORE
 from hornbook.tokenizing.templates import Template, stop_ids
 from hornbook.tokenizing.tokenizer import Tokenizer, TokenizerSettings
 
-TEMPLATES = get_args(Template)
+TEMPLATES = [name for name in get_args(Template) if name != "tokenizer"]
 EXAMPLES = [
     Instruction("Name the colour.", "the red house", "The colour is red."),
     Instruction("Say yes.", "", "yes"),

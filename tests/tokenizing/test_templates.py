@@ -20,7 +20,7 @@ from hornbook.tokenizing.templates import (
 )
 from hornbook.tokenizing.tokenizer import Tokenizer
 
-TEMPLATES: tuple[Template, ...] = ("alpaca", "phi3", "chatml", "hornbook")
+TEMPLATES: tuple[Template, ...] = ("alpaca", "phi3", "chatml", "llama3", "hornbook")
 CHAT = [
     Message("system", "Be kind."),
     Message("user", "Hello"),
@@ -91,6 +91,41 @@ def test_chatml_without_its_tokens() -> None:
         "<|im_start|>system\nBe kind.<|im_end|>\n<|im_start|>user\nHello<|im_end|>\n"
         "<|im_start|>assistant\n"
     )
+
+
+LLAMA3 = (
+    "{% set loop_messages = messages %}{% for message in loop_messages %}"
+    "{% set content = '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n'"
+    "+ message['content'] | trim + '<|eot_id|>' %}"
+    "{% if loop.index0 == 0 %}{% set content = bos_token + content %}{% endif %}"
+    "{{ content }}{% endfor %}"
+)
+"""As published with meta-llama/Meta-Llama-3-8B-Instruct."""
+
+
+def test_llama3_with_its_tokens_is_the_librarys() -> None:
+    transformers = pytest.importorskip("transformers")
+    library = foreign_library("byte-bpe")
+    names = ("<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>")
+    library.add_special_tokens([AddedToken(name, special=True) for name in names])
+    tokenizer = Tokenizer(json.loads(library.to_str()), "test")
+    fast = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=library, bos_token="<|begin_of_text|>"
+    )
+    chat = [{"role": m.role, "content": m.content} for m in CHAT[:4]]
+    rendered = fast.apply_chat_template(chat, chat_template=LLAMA3, tokenize=False)
+    encoded = encode_conversation(tokenizer, CHAT[:4], "llama3")
+    assert tokenizer.decode(encoded.ids) == rendered
+    assert encoded.ids == fast.encode(rendered, add_special_tokens=False)
+    assert _trained_text(tokenizer, encoded) == ["Hi there.<|eot_id|>"]
+    assert tokenizer.token_id("<|eot_id|>") in stop_ids(tokenizer, "llama3")
+
+
+def test_a_message_can_be_read_without_being_learnt() -> None:
+    tokenizer = trained("bpe")
+    read = [CHAT[1], Message("assistant", "No.", trained=False), *CHAT[3:]]
+    encoded = encode_conversation(tokenizer, read, "hornbook")
+    assert _trained_text(tokenizer, encoded) == [" See you.[END]"]
 
 
 def test_hornbook() -> None:
@@ -213,7 +248,7 @@ def test_bad_conversations(template: Template) -> None:
 
 
 def test_unknown_template() -> None:
-    match = "Unknown template 'llama9'; expected one of alpaca, phi3, chatml, hornbook"
+    match = "Unknown template 'llama9'; expected one of alpaca, phi3, chatml, llama3, hornbook, tokenizer"
     with pytest.raises(HornbookError, match=match):
         encode_conversation(trained("bpe"), CHAT, "llama9")  # type: ignore[arg-type]
     with pytest.raises(HornbookError, match=match):
