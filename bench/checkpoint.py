@@ -53,7 +53,7 @@ def measure(folder: Path) -> None:
     plan = plan_training(settings, batches_per_epoch=1000, tokens_per_batch=ROWS * TOKENS)
     seconds: list[float] = []
     started = time.perf_counter()
-    with Saver(CheckpointFolder(folder)) as saver:
+    with Saver(CheckpointFolder(folder).write) as saver:
         for step in train_steps(
             model,
             optimizer,

@@ -3,13 +3,14 @@
 The loop hands a checkpoint over and goes on at once. Its tensors are copied into memory kept for
 that (page-locked when they lie on a GPU) while the next step's gradient is computed, which leaves
 them alone; only the update has to wait for the copies, `may_change`. Then a thread writes the files,
-flushes and hashes them, renames the directory into place and deletes those no longer kept.
+flushes and hashes them, renames the directory into place and deletes those no longer kept: alone,
+or together with the threads of the training's other processes.
 
 It takes as much memory again as the parameters and the optimizer's state.
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from types import TracebackType
 from typing import Self
@@ -17,7 +18,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from hornbook.checkpoints.folder import CheckpointFolder
+from hornbook.checkpoints.shards import part_here, room_for
 from hornbook.checkpoints.store import Content
 
 Tensors = dict[str, dict[str, Tensor]]
@@ -33,8 +34,9 @@ class Saver:
     before a process ends on its own.
     """
 
-    def __init__(self, folder: CheckpointFolder) -> None:
-        self._folder = folder
+    def __init__(self, write: Callable[[int, Content, float | None], object]) -> None:
+        """`write` is a `CheckpointFolder`'s or a `ShardedFolder`'s: step, content, validation loss."""
+        self._to_disk = write
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
         self._buffers: Tensors = {}
         self._copied: Copied | None = None
@@ -114,7 +116,7 @@ class Saver:
             copied.result()
         else:
             copied.synchronize()
-        self._folder.write(step, content, validation_loss)
+        self._to_disk(step, content, validation_loss)
         self.seconds_saving += time.perf_counter() - started
 
     def __enter__(self) -> Self:
@@ -135,9 +137,9 @@ def _buffer(tensor: Tensor, kept: Tensor | None) -> Tensor:
     """Memory on the CPU that holds `tensor`: that of the last checkpoint where it fits."""
     if kept is not None and kept.shape == tensor.shape and kept.dtype == tensor.dtype:
         return kept
-    return torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=tensor.is_cuda)
+    return room_for(tensor)
 
 
 def _copy_all(pairs: Iterable[tuple[Tensor, Tensor]]) -> None:
     for buffer, tensor in pairs:
-        buffer.copy_(tensor, non_blocking=True)
+        part_here(buffer).copy_(part_here(tensor), non_blocking=True)

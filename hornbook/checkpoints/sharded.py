@@ -5,7 +5,8 @@
     manifest.json                SHA-256 of all files
 
 Every process writes and hashes its own shard, into a directory beside; when all have done so, the
-main process gives the whole its name. A process killed in a save leaves only that directory.
+main process gives the whole its name. A process killed in a save leaves only that directory. The
+training goes on meanwhile (`saver.py`).
 Weights and optimizer go on from either kind of checkpoint, in any number of processes.
 """
 
@@ -13,7 +14,7 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, distributed, nn
@@ -47,74 +48,74 @@ class Group(Protocol):
     world_size: int
     is_main: bool
 
-    def any(self, flag: bool) -> bool:
-        """Whether the flag is up in any process; returns when all have come here."""
-        ...
 
+class ShardedFolder:
+    """Writes a run's checkpoints, all processes together.
 
-class ShardedSaver:
-    """Writes a run's checkpoints, all processes together; the training waits meanwhile."""
+    They agree through a group of their own, so that this can go on in a thread of each process while
+    the training's own exchanges take place.
+    """
 
     def __init__(self, folder: CheckpointFolder, group: Group) -> None:
-        self._folder, self._group = folder, group
+        """All processes must make one together."""
+        self._folder, self._is_main = folder, group.is_main
+        self._rank, self._world_size = group.rank, group.world_size
+        self._own = distributed.new_group(backend="gloo")
 
-    def save(self, step: int, content: Content, validation_loss: float | None = None) -> None:
+    def write(self, step: int, content: Content, validation_loss: float | None = None) -> None:
         """Write the checkpoint of a step, then delete those no longer kept.
 
         Raises:
-            HornbookError: a process could not write; the earlier checkpoints are untouched.
+            HornbookError: in every process, when one of them could not write; the earlier
+                checkpoints are untouched.
         """
-        if self._group.is_main:
+        if self._is_main:
             self._folder.make_room(step)
-        directory = self._folder.place(step)
-        write_sharded(directory, scored(content, validation_loss), self._group)
-        if self._group.is_main:
+        self._write(self._folder.place(step), scored(content, validation_loss))
+        if self._is_main:
             self._folder.prune(step)
 
-    def may_change(self) -> None:
-        """The tensors may be changed at once: nothing is written in the background."""
-
-    def wait(self) -> None:
-        """Nothing is being written."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-
-def write_sharded(directory: Path, content: Content, group: Group) -> None:
-    """Write a checkpoint whole or not at all; all processes must call it together.
-
-    Raises:
-        HornbookError: in every process, when one of them could not write.
-    """
-    staging = directory.with_name(f".{directory.name}.shards.tmp")
-    if group.is_main:
-        shutil.rmtree(staging, ignore_errors=True)
-        staging.mkdir(parents=True)
-    group.any(False)  # until it is there
-    digest, fault = "", ""
-    try:
-        tensors = {n: t for named in content.tensors.values() for n, t in named.items()}
-        digest = write_shard(staging, tensors, group.rank)
-    except OSError as error:
-        fault = str(error)
-    digests = _gathered(digest, group.world_size)
-    if not group.any(bool(fault)) and group.is_main:
+    def _write(self, directory: Path, content: Content) -> None:
+        """Write a checkpoint whole or not at all."""
+        staging = directory.with_name(f".{directory.name}.shards.tmp")
+        if self._is_main:
+            shutil.rmtree(staging, ignore_errors=True)
+            staging.mkdir(parents=True)
+        self._any(False)  # until it is there
+        digest, fault = "", ""
         try:
-            _put_together(directory, staging, content, digests)
+            tensors = {n: t for named in content.tensors.values() for n, t in named.items()}
+            digest = write_shard(staging, tensors, self._rank, self._own)
         except OSError as error:
             fault = str(error)
-    if group.is_main:
-        shutil.rmtree(staging, ignore_errors=True)
-    if group.any(bool(fault)):
-        raise HornbookError(
-            f"the checkpoint {directory} could not be written "
-            f"({fault or 'another process has the reason'}); earlier ones are untouched: make room "
-            "and run the same command again to go on from the last."
-        )
+        digests = self._gathered(digest)
+        if not self._any(bool(fault)) and self._is_main:
+            try:
+                _put_together(directory, staging, content, digests)
+            except OSError as error:
+                fault = str(error)
+        if self._is_main:
+            shutil.rmtree(staging, ignore_errors=True)
+        if self._any(bool(fault)):
+            raise HornbookError(
+                f"the checkpoint {directory} could not be written "
+                f"({fault or 'another process has the reason'}); earlier ones are untouched: make "
+                "room and run the same command again to go on from the last."
+            )
+
+    def _any(self, flag: bool) -> bool:
+        """Whether the flag is up in any process; returns when all have come here."""
+        raised = torch.tensor(int(flag))
+        distributed.all_reduce(raised, distributed.ReduceOp.MAX, group=self._own)
+        return bool(raised)
+
+    def _gathered(self, digest: str) -> list[str]:
+        """Every process's hexadecimal digest, by rank; "" for none."""
+        own = torch.tensor(list(bytes.fromhex(digest or "00" * DIGEST_BYTES)), dtype=torch.uint8)
+        each = [torch.empty_like(own) for _ in range(self._world_size)]
+        distributed.all_gather(each, own, group=self._own)
+        found = [bytes(one.tolist()) for one in each]
+        return [one.hex() if any(one) else "" for one in found]
 
 
 def _put_together(directory: Path, staging: Path, content: Content, digests: list[str]) -> None:
@@ -125,15 +126,6 @@ def _put_together(directory: Path, staging: Path, content: Content, digests: lis
         for name, text in content.texts.items():
             write_text(work / name, text)
         write_manifest(work, KIND, content.settings, content.inputs, content.facts, known)
-
-
-def _gathered(digest: str, world_size: int) -> list[str]:
-    """Every process's hexadecimal digest, by rank; "" for none."""
-    own = torch.tensor(list(bytes.fromhex(digest or "00" * DIGEST_BYTES)), dtype=torch.uint8)
-    each = [torch.empty_like(own) for _ in range(world_size)]
-    distributed.all_gather(each, own)
-    found = [bytes(one.tolist()) for one in each]
-    return [one.hex() if any(one) else "" for one in found]
 
 
 def load_weights_parts(directory: Path, model: nn.Module) -> None:

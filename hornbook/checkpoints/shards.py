@@ -6,10 +6,12 @@ own has an index that is pickled. A checkpoint read by as many processes as wrot
 more, or by processes that divide the model in another way, gives the same tensors.
 """
 
+import functools
 import logging
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -32,10 +34,44 @@ def is_sharded(files: Mapping[str, str]) -> bool:
     return any(name.startswith("shard-") for name in files)
 
 
-def write_shard(folder: Path, tensors: Mapping[str, Tensor], rank: int) -> str:
+def part_here(tensor: Tensor) -> Tensor:
+    """This process's part of a tensor, which may be divided (a `DTensor`), sharing its memory."""
+    divided: Any = tensor
+    part: Tensor = divided.to_local() if hasattr(tensor, "placements") else tensor
+    return part
+
+
+def room_for(tensor: Tensor) -> Tensor:
+    """Memory on the CPU for this process's part of a tensor, divided as it is, page-locked for
+    copies from a GPU. All processes must ask for the same tensors in the same order."""
+    part = part_here(tensor)
+    room = torch.empty(part.shape, dtype=part.dtype, pin_memory=part.is_cuda)
+    if part is tensor:
+        return room
+    from torch.distributed.tensor import DTensor
+
+    divided: Any = tensor
+    mesh = _mesh_of_cpus(divided.device_mesh)
+    whole: Tensor = DTensor.from_local(
+        room, mesh, divided.placements, run_check=False, shape=tensor.shape, stride=tensor.stride()
+    )
+    return whole
+
+
+@functools.cache
+def _mesh_of_cpus(mesh: Any) -> Any:
+    """The same processes in the same places, with their CPUs."""
+    from torch.distributed.device_mesh import DeviceMesh
+
+    names = mesh.mesh_dim_names
+    return mesh if mesh.device_type == "cpu" else DeviceMesh("cpu", mesh.mesh, mesh_dim_names=names)
+
+
+def write_shard(folder: Path, tensors: Mapping[str, Tensor], rank: int, group: Any) -> str:
     """Write this process's parts of `tensors`; give its file's SHA-256, "" if it has none.
 
-    All processes must call it together. Of a tensor that all have whole, one writes it.
+    All processes of torch's process `group` must call it together. Of a tensor that all have whole,
+    one writes it.
 
     Raises:
         OSError: the disk is full or cannot be written to.
@@ -49,6 +85,7 @@ def write_shard(folder: Path, tensors: Mapping[str, Tensor], rank: int) -> str:
         save(
             {name: tensor.detach() for name, tensor in tensors.items()},
             storage_writer=HuggingFaceStorageWriter(str(folder), save_distributed=True),
+            process_group=group,
         )
     except CheckpointException as error:  # which is no Exception
         raise OSError(_reason(error)) from None

@@ -10,7 +10,7 @@ import torch
 
 from hornbook.checkpoints.folder import CheckpointFolder
 from hornbook.checkpoints.saver import Saver
-from hornbook.checkpoints.sharded import ShardedSaver, load_training_parts, load_weights_parts
+from hornbook.checkpoints.sharded import ShardedFolder, load_training_parts, load_weights_parts
 from hornbook.checkpoints.store import ENDED, gather_content, load_training_state, load_weights
 from hornbook.console import Meter, console, meter
 from hornbook.model.transformer import Transformer
@@ -141,9 +141,8 @@ class _Fit:
         self.guard = SpikeGuard(self.optimizer, task.settings, limit) if limit else None
         self.checkpoints = CheckpointFolder(folder / CHECKPOINTS, task.settings.keep)
         self.alone = parallel.world_size == 1
-        self.saver: Saver | ShardedSaver = (
-            Saver(self.checkpoints) if self.alone else ShardedSaver(self.checkpoints, parallel)
-        )
+        on_disk = self.checkpoints if self.alone else ShardedFolder(self.checkpoints, parallel)
+        self.saver = Saver(on_disk.write)
         self.done, self.position, self.seconds = 0, 0, 0.0
         self.scores: list[tuple[int, Score]] = []
         self.saved: tuple[int, int] | None = None

@@ -16,8 +16,9 @@ from many import CASES, Case, Training
 
 import hornbook.checkpoints.sharded as sharded
 from hornbook.checkpoints.folder import CheckpointFolder
-from hornbook.checkpoints.sharded import ShardedSaver, load_training_parts, load_weights_parts
-from hornbook.checkpoints.store import gather_content, load_training_state, load_weights
+from hornbook.checkpoints.saver import Saver
+from hornbook.checkpoints.sharded import ShardedFolder, load_training_parts, load_weights_parts
+from hornbook.checkpoints.store import Content, gather_content, load_training_state, load_weights
 from hornbook.errors import HornbookError
 
 STOP, STEPS = 4, 10
@@ -36,16 +37,34 @@ def begun(case: Case, world_size: int) -> Training:
     return training
 
 
-def save(training: Training, folder: Path, step: int = STOP) -> None:
-    """All processes write the checkpoint of a step."""
-    content = gather_content(
+def content_of(training: Training, step: int) -> Content:
+    """What the checkpoint of a step holds."""
+    return gather_content(
         training.model,
         tokenizer_fingerprint="a" * 64,
         optimizer=training.optimizer,
         state={"step": step, "position": step},
         rank=training.parallel.rank,
     )
-    ShardedSaver(CheckpointFolder(folder), training.parallel).save(step, content, 1.5)
+
+
+def losses_while_saving(training: Training, folder: Path) -> list[float]:
+    """Train to the end, with a checkpoint written while the steps after it are done."""
+    on_disk = ShardedFolder(CheckpointFolder(folder), training.parallel)
+    losses = []
+    with Saver(on_disk.write) as saver:
+        for step in training.steps(may_change=saver.may_change):
+            losses.append(step.loss)
+            if step.index == STOP:
+                saver.save(STOP, content_of(training, STOP), 1.5)
+    return losses
+
+
+def save(training: Training, folder: Path, step: int = STOP) -> None:
+    """All processes write the checkpoint of a step."""
+    on_disk = ShardedFolder(CheckpointFolder(folder), training.parallel)
+    with Saver(on_disk.write) as saver:
+        saver.save(step, content_of(training, step), 1.5)
 
 
 def losses_from(training: Training, checkpoint: Path) -> list[float]:
@@ -67,10 +86,11 @@ def save_and_go_on(folder: Path, world_size: int) -> dict[str, Any]:
         whole = [step.loss for step in begun(case, world_size).steps()]
         first = begun(case, world_size)
         list(islice(first.steps(), STOP))
-        save(first, folder / name)
+        saving = losses_while_saving(begun(case, world_size), folder / name)
         checkpoint = CheckpointFolder(folder / name).place(STOP)
         found[name] = {
             "uninterrupted": whole,
+            "saving": saving,
             "resumed": losses_from(begun(case, world_size), checkpoint),
             "weights": many.sums_of(first.parallel.gather(first.model)),
         }

@@ -68,7 +68,7 @@ def test_later_steps_do_not_change_what_was_handed_over(
     state: dict[str, Any] = {"step": 1, "losses": [1.0]}
     torch.manual_seed(5)
     drawn = torch.get_rng_state()
-    with Saver(CheckpointFolder(tmp_path)) as saver:
+    with Saver(CheckpointFolder(tmp_path).write) as saver:
         expected = tensors(run)
         saver.save(1, content(run, **state))
         state["losses"].append(2.0)
@@ -94,7 +94,7 @@ def test_the_update_waits_for_the_copies(
         copy_all(pairs)
 
     monkeypatch.setattr(saver_module, "_copy_all", slow)
-    with Saver(CheckpointFolder(tmp_path)) as saver:
+    with Saver(CheckpointFolder(tmp_path).write) as saver:
         saver.save(1, content(run))  # comes back although nothing is copied
         assert begun.wait(30)
         threading.Timer(0.1, go_on.set).start()
@@ -107,7 +107,7 @@ def test_the_update_waits_for_the_copies(
 
 
 def test_memory_is_used_again(tmp_path: Path, run: TinyRun) -> None:
-    with Saver(CheckpointFolder(tmp_path)) as saver:
+    with Saver(CheckpointFolder(tmp_path).write) as saver:
         places = []
         for step in (1, 2):
             saver.save(step, content(run))
@@ -118,7 +118,7 @@ def test_memory_is_used_again(tmp_path: Path, run: TinyRun) -> None:
 
 
 def test_older_ones_are_deleted_and_the_best_kept(tmp_path: Path, run: TinyRun) -> None:
-    with Saver(CheckpointFolder(tmp_path, keep=1)) as saver:
+    with Saver(CheckpointFolder(tmp_path, keep=1).write) as saver:
         for step, loss in ((1, 2.0), (2, 1.0), (3, 3.0)):
             saver.save(step, content(run), loss)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["step-000002", "step-000003"]
@@ -134,7 +134,7 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("full_disk")
 def test_a_failure_is_told_at_the_next_save(tmp_path: Path, run: TinyRun) -> None:
-    saver = Saver(CheckpointFolder(tmp_path))
+    saver = Saver(CheckpointFolder(tmp_path).write)
     saver.save(1, content(run))
     with pytest.raises(HornbookError, match=r"step-000001 could not be written .*make room"):
         saver.save(2, content(run))
@@ -145,7 +145,7 @@ def test_a_failure_is_told_at_the_next_save(tmp_path: Path, run: TinyRun) -> Non
 
 @pytest.mark.usefixtures("full_disk")
 def test_a_failure_is_told_at_the_end(tmp_path: Path, run: TinyRun) -> None:
-    saver = Saver(CheckpointFolder(tmp_path))
+    saver = Saver(CheckpointFolder(tmp_path).write)
     saver.save(1, content(run))
     with pytest.raises(HornbookError, match="could not be written"), saver:
         pass
@@ -160,10 +160,10 @@ def save_and_break_off(saver: Saver, run: TinyRun) -> None:
 @pytest.mark.usefixtures("full_disk")
 def test_another_error_is_not_covered_up(tmp_path: Path, run: TinyRun) -> None:
     with pytest.raises(KeyboardInterrupt):
-        save_and_break_off(Saver(CheckpointFolder(tmp_path)), run)
+        save_and_break_off(Saver(CheckpointFolder(tmp_path).write), run)
 
 
 def test_leaving_waits_for_the_write(tmp_path: Path, run: TinyRun) -> None:
     with pytest.raises(KeyboardInterrupt):
-        save_and_break_off(Saver(CheckpointFolder(tmp_path)), run)
+        save_and_break_off(Saver(CheckpointFolder(tmp_path).write), run)
     assert CheckpointFolder(tmp_path).latest() == tmp_path / "step-000001"

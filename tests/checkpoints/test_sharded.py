@@ -34,6 +34,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any
 def test_as_many_processes_go_on_bit_for_bit(case: str, saved: tuple[Path, dict[str, Any]]) -> None:
     found = saved[1][case]
     assert len(found["uninterrupted"]) == STEPS
+    assert found["saving"] == found["uninterrupted"]
     assert found["resumed"] == found["uninterrupted"][STOP:]
 
 

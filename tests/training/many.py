@@ -77,13 +77,23 @@ class Training:
         self.parallel.spread(self.model, CPU.device)
         self.optimizer = Optimizer(self.model, self.settings, CPU.dtype, self.parallel)
 
-    def steps(self, start: int = 0) -> Iterator[Step]:
+    def steps(
+        self, start: int = 0, may_change: Callable[[], None] = lambda: None
+    ) -> Iterator[Step]:
         """Train on from a step."""
         plan = plan_training(self.settings, batches_per_epoch=10, tokens_per_batch=64)
         place = self.parallel.data_rank, self.parallel.data_size
         batches = uneven_batches(*place, start)
         return train_steps(
-            self.model, self.optimizer, batches, self.settings, CPU, plan, start, self.parallel
+            self.model,
+            self.optimizer,
+            batches,
+            self.settings,
+            CPU,
+            plan,
+            start,
+            self.parallel,
+            may_change,
         )
 
     def run(self) -> dict[str, Any]:
