@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hornbook.model.config import ModelConfig
-from hornbook.model.embedding import Rotation, rotate
 from hornbook.model.kv_cache import LayerCache
 from hornbook.model.norm import build_norm
+from hornbook.model.rotary import Rotation, rotate
 
 PLAIN_UP_TO = 512
 """Keys up to which plain products beat the fused kernel in bfloat16 on a CPU."""
@@ -23,19 +23,29 @@ class MultiHeadAttention(nn.Module):
 
     With fewer key-value heads than query heads, groups of neighbouring query heads share one
     (Ainslie et al. 2023, GQA). With `qk_norm`, every head's queries and keys are normalized
-    before they are rotated (Henry et al. 2020; the order is Qwen3's).
+    before they are rotated (Henry et al. 2020; the order is Qwen3's), or all heads' together
+    (OLMo 2). A layer with a window sees no further back than that (Beltagy et al. 2020, Longformer,
+    §3.1).
     """
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, layer: int = 0) -> None:
         super().__init__()
         self.head_dim = config.head_dim
-        kv_dim = config.kv_heads * config.head_dim
-        self.query = nn.Linear(config.embed_dim, config.embed_dim, bias=config.qkv_bias)
+        q_dim, kv_dim = config.n_heads * config.head_dim, config.kv_heads * config.head_dim
+        self.query = nn.Linear(config.embed_dim, q_dim, bias=config.qkv_bias)
         self.key = nn.Linear(config.embed_dim, kv_dim, bias=config.qkv_bias)
         self.value = nn.Linear(config.embed_dim, kv_dim, bias=config.qkv_bias)
-        self.out = nn.Linear(config.embed_dim, config.embed_dim, bias=config.bias)
-        self.query_norm = build_norm(config, config.head_dim) if config.qk_norm else nn.Identity()
-        self.key_norm = build_norm(config, config.head_dim) if config.qk_norm else nn.Identity()
+        out_bias = config.bias if config.out_bias is None else config.out_bias
+        self.out = nn.Linear(q_dim, config.embed_dim, bias=out_bias)
+        self.norms_whole = config.qk_norm == "whole"
+        widths = (q_dim, kv_dim) if self.norms_whole else (config.head_dim, config.head_dim)
+        self.query_norm = build_norm(config, widths[0]) if config.qk_norm else nn.Identity()
+        self.key_norm = build_norm(config, widths[1]) if config.qk_norm else nn.Identity()
+        self.query_scale = None
+        if config.query_pre_attn_scalar is not None:
+            self.query_scale = math.sqrt(config.head_dim / config.query_pre_attn_scalar)
+        self.window = config.window_of(layer)
+        self.softcap = config.attention_softcap
         self.weight_dropout = config.dropout
         self.dropout = nn.Dropout(config.dropout)
 
@@ -51,17 +61,26 @@ class MultiHeadAttention(nn.Module):
         `rotation` is that of x's positions, for rotary models. x's keys and values are added to
         the cache. `visible` is as in `attend`.
         """
-        query = self.query_norm(self._split(self.query(x)))  # (batch, heads, tokens, head_dim)
-        key = self.key_norm(self._split(self.key(x)))  # (batch, kv_heads, tokens, head_dim)
+        query = self._normed(self.query(x), self.query_norm)  # (batch, heads, tokens, head_dim)
+        key = self._normed(self.key(x), self.key_norm)  # (batch, kv_heads, tokens, head_dim)
         value = self._split(self.value(x))
+        if self.query_scale is not None:
+            query = query * self.query_scale
         if rotation is not None:
             query, key = rotate(query, rotation), rotate(key, rotation)
         if cache is not None:
             key, value = cache.extend(key, value)
+        if self.window is not None and key.shape[2] > self.window:
+            visible = within_window(query, key, self.window, visible)
         dropout = self.weight_dropout if self.training else 0.0
-        gathered = attend(query, key, value, dropout, visible)
+        gathered = attend(query, key, value, dropout, visible, self.softcap)
         merged = gathered.transpose(1, 2).flatten(2)  # (batch, tokens, embed_dim)
         y: Tensor = self.dropout(self.out(merged))
+        return y
+
+    def _normed(self, x: Tensor, norm: nn.Module) -> Tensor:
+        """Split into heads and normalized, before or after."""
+        y: Tensor = self._split(norm(x)) if self.norms_whole else norm(self._split(x))
         return y
 
     def _split(self, x: Tensor) -> Tensor:
@@ -76,6 +95,7 @@ def attend(
     value: Tensor,
     dropout: float = 0.0,
     visible: Tensor | None = None,
+    softcap: float | None = None,
 ) -> Tensor:
     """Causal scaled dot-product attention (Vaswani et al. 2017, §3.2.1).
 
@@ -89,11 +109,14 @@ def attend(
         dropout: probability of dropping an attention weight.
         visible: which keys each query may see, bool (batch, 1, tokens, all tokens), in place of
             all keys before it: of rows of several documents, see `visible_in`.
+        softcap: bend the scores so that they stay within it, which no fused kernel can do.
 
     Returns:
         (batch, heads, tokens, head_dim), in the query's dtype.
     """
     tokens, keys = query.shape[2], key.shape[2]
+    if softcap is not None:
+        return attend_plainly(query, key, value, dropout, visible, softcap)
     if query.device.type == "cpu" and query.dtype == torch.bfloat16 and keys <= PLAIN_UP_TO:
         # The fused CPU kernel's backward pass takes twice as long as these plain products where
         # the CPU multiplies bfloat16; with longer texts its smaller memory wins.
@@ -118,12 +141,15 @@ def attend_plainly(
     value: Tensor,
     dropout: float = 0.0,
     visible: Tensor | None = None,
+    softcap: float | None = None,
 ) -> Tensor:
     """The same as `attend`, spelt out: softmax(query key^T / sqrt(head_dim) + mask) value."""
     group = query.shape[1] // key.shape[1]
     if group > 1:
         key, value = key.repeat_interleave(group, dim=1), value.repeat_interleave(group, dim=1)
     scores = query / math.sqrt(query.shape[-1]) @ key.transpose(-2, -1)
+    if softcap is not None:
+        scores = softcap * torch.tanh(scores / softcap)
     if visible is not None:
         scores = scores.masked_fill(~visible, -torch.inf)  # (batch, heads, tokens, all tokens)
     elif query.shape[2] > 1:
@@ -131,6 +157,25 @@ def attend_plainly(
         scores = scores + mask  # (batch, heads, tokens, all tokens)
     weights = F.dropout(scores.softmax(dim=-1), dropout)
     return weights @ value
+
+
+def within_window(query: Tensor, key: Tensor, window: int, visible: Tensor | None = None) -> Tensor:
+    """Which keys each query may see when it sees `window` tokens only, its own among them.
+
+    Args:
+        query: (batch, heads, tokens, head_dim).
+        key: (batch, kv_heads, all tokens, head_dim).
+        window: tokens, at least 1.
+        visible: what each may see without a window, as in `attend`; its own key is the last.
+
+    Returns:
+        Bool (tokens, all tokens), or shaped as `visible`.
+    """
+    if visible is None:
+        visible = _visible(query, key)
+    places = torch.arange(key.shape[2], device=key.device)
+    own = places.masked_fill(~visible, 0).amax(dim=-1, keepdim=True)  # (..., tokens, 1)
+    return visible & (places > own - window)
 
 
 def _visible(query: Tensor, key: Tensor) -> Tensor:

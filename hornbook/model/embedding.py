@@ -1,4 +1,4 @@
-"""From token ids to vectors, and how a token learns where it stands."""
+"""From token ids to vectors, and learned positions; `rotary.py` has those that turn."""
 
 import torch
 import torch.nn.functional as F
@@ -16,10 +16,6 @@ HASH_FACTOR = 0x1E3779B97F4A7C15
 """An odd number with the golden ratio's digits: products with it spread over all bits (Knuth, TAOCP 6.4)."""
 HASH_SHIFT = 33
 """The product's upper bits depend on all bits of the ids."""
-
-Rotation = tuple[Tensor, Tensor]
-"""Cosines and sines of the rotary angles, each float32 (tokens, head_dim / 2); of rows of documents,
-whose positions differ from row to row, (batch, 1, tokens, head_dim / 2)."""
 
 
 class Embedding(nn.Module):
@@ -44,6 +40,7 @@ class Embedding(nn.Module):
             nn.Parameter(torch.full((config.embed_dim,), SHIFT)) if config.token_shift else None
         )
         self.ngram = NGramEmbedding(config) if config.ngram_order > 1 else None
+        self.scale = config.embed_dim**0.5 if config.scaled_embeddings else None
         self.dropout = nn.Dropout(config.dropout)
 
     @property
@@ -82,6 +79,8 @@ class Embedding(nn.Module):
                 f"{self.context_length} (model.context_length); shorten the text."
             )
         x: Tensor = self.token(ids)  # (batch, tokens, embed_dim)
+        if self.scale is not None:
+            x = x * self.scale
         if self.shift is not None:
             before = torch.zeros_like(x[:, :1])
             if last_ids is not None and last_ids.shape[1]:
@@ -146,43 +145,3 @@ class NGramEmbedding(nn.Module):
                 row = (hashed >> HASH_SHIFT) % self.rows
                 slots.append(row + (back - 1) * self.rows)
         return torch.stack(slots, dim=-1)
-
-
-class RotaryEmbedding(nn.Module):
-    """Angles by which queries and keys are turned, so that their product depends on distance.
-
-    Su et al. 2021, RoFormer, §3.2.2: in a head, the pair of dimensions number i of a token at
-    position p turns by the angle p * theta^(-2i / head_dim). The module has no tensors of its
-    own, so it is the same on every device and in every dtype.
-    """
-
-    def __init__(self, head_dim: int, theta: float) -> None:
-        super().__init__()
-        self.head_dim = head_dim
-        self.theta = theta
-
-    def forward(self, start: int, stop: int, device: torch.device) -> Rotation:
-        """Cosines and sines for positions `start` up to `stop`."""
-        return self.at(torch.arange(start, stop, device=device))
-
-    def of_rows(self, places: Tensor) -> Rotation:
-        """Cosines and sines for the positions of several rows, int64 (batch, tokens)."""
-        return self.at(places[:, None])
-
-    def at(self, positions: Tensor) -> Rotation:
-        """Cosines and sines for positions (..., tokens), each float32 (..., tokens, head_dim / 2)."""
-        pairs = torch.arange(0, self.head_dim, 2, device=positions.device, dtype=torch.float32)
-        frequencies = 1.0 / self.theta ** (pairs / self.head_dim)  # (head_dim / 2)
-        angles = positions.float()[..., None] * frequencies  # (..., tokens, head_dim / 2)
-        return angles.cos(), angles.sin()
-
-
-def rotate(x: Tensor, rotation: Rotation) -> Tensor:
-    """Turn queries or keys `x` (batch, heads, tokens, head_dim), keeping shape and dtype.
-
-    Dimension i makes a pair with dimension i + head_dim / 2, as in Llama's published weights
-    (the RoFormer paper pairs neighbours; the two differ by the order of the dimensions only).
-    """
-    cos, sin = (part.to(x.dtype) for part in rotation)
-    left, right = x.chunk(2, dim=-1)
-    return torch.cat((left * cos - right * sin, right * cos + left * sin), dim=-1)

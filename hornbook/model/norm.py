@@ -47,7 +47,24 @@ class RMSNorm(nn.Module):
         return F.rms_norm(x, weight.shape, weight, self.eps)
 
 
+class RMSNormPlusOne(nn.Module):
+    """RMSNorm whose scale is 1 + weight, so that weight decay draws it to 1 (google/gemma_pytorch).
+
+    The scale is applied in float32, before the result is rounded to x's dtype.
+    """
+
+    def __init__(self, dim: int, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(dim))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalize float `x` (..., dim), keeping shape and dtype."""
+        scale = 1.0 + self.weight.float()
+        return F.rms_norm(x.float(), scale.shape, scale, self.eps).to(x.dtype)
+
+
 def build_norm(config: ModelConfig, dim: int) -> nn.Module:
     """The kind of normalization that the config asks for, over `dim` dimensions."""
-    kinds = {"layernorm": LayerNorm, "rmsnorm": RMSNorm}
+    kinds = {"layernorm": LayerNorm, "rmsnorm": RMSNorm, "rmsnorm_plus_one": RMSNormPlusOne}
     return kinds[config.norm](dim, config.norm_eps)

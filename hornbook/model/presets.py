@@ -1,7 +1,9 @@
 """Named models, and how settings choose and change one."""
 
 import difflib
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Optional
+
+from pydantic import Field, create_model
 
 from hornbook.config import Settings, validate
 from hornbook.errors import HornbookError
@@ -66,53 +68,37 @@ PRESETS: dict[str, dict[str, Any]] = {
 for tokens as short as characters or bytes, of which words are made by looking up n-grams."""
 
 
-class ModelSettings(Settings):
+class _Preset(Settings):
     """The model: a preset, and what to change in it. A field not given keeps the preset's value."""
 
     preset: str = "mini"
     """Name of a model in the table of presets."""
-    context_length: int | None = None
-    """Most tokens that the model reads at once."""
-    embed_dim: int | None = None
-    """Width of the residual stream."""
-    n_layers: int | None = None
-    """Number of transformer blocks."""
-    n_heads: int | None = None
-    """Query heads of each attention layer."""
-    n_kv_heads: int | None = None
-    """Key and value heads (grouped-query attention)."""
-    positions: Literal["learned", "rotary"] | None = None
-    """How tokens learn where they stand."""
-    rope_theta: float | None = None
-    """Base of the rotary frequencies."""
-    token_shift: bool | None = None
-    """Mix into each token's vector a learnt share of the one before."""
-    ngram_order: int | None = None
-    """Longest run of tokens that has a vector of its own, added to its last token's; 1 for none."""
-    ngram_rows: int | None = None
-    """Vectors for the runs of each length above 1."""
-    norm: Literal["layernorm", "rmsnorm"] | None = None
-    """Kind of normalization."""
-    norm_eps: float | None = None
-    """Added under the normalization's square root."""
-    qk_norm: bool | None = None
-    """Normalize queries and keys per head before their product."""
-    qkv_bias: bool | None = None
-    """Bias on the query, key and value projections."""
-    bias: bool | None = None
-    """Bias on the attention output and feed-forward layers."""
-    mlp: Literal["gelu", "swiglu", "relu2"] | None = None
-    """Kind of feed-forward layer."""
-    hidden_dim: int | None = None
-    """Width inside the feed-forward layer."""
-    tied_embeddings: bool | None = None
-    """Output head shares the token embedding's matrix."""
-    init: Literal["gpt2", "torch"] | None = None
-    """How fresh weights are drawn: as GPT-2's, or as PyTorch's modules draw their own."""
-    zero_init: bool | None = None
-    """Start every residual branch's last projection at zero."""
-    dropout: float | None = None
-    """Probability of dropping an activation while training."""
+
+
+def _changes() -> dict[str, Any]:
+    """Every field of a model's config but the tokenizer's, none of them given."""
+    return {
+        name: (Optional[field.annotation], Field(default=None, description=field.description))
+        for name, field in ModelConfig.model_fields.items()
+        if name != "vocab_size"
+    }
+
+
+if TYPE_CHECKING:
+
+    class ModelSettings(_Preset):
+        """As it is made below: `preset`, and each field of `ModelConfig` or None."""
+
+        def __init__(self, *, preset: str = "mini", **changes: Any) -> None: ...
+
+else:
+    ModelSettings = create_model(
+        "ModelSettings",
+        __base__=_Preset,
+        __doc__=_Preset.__doc__,
+        __module__=__name__,
+        **_changes(),
+    )
 
 
 def resolve(settings: ModelSettings, vocab_size: int) -> ModelConfig:

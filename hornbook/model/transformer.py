@@ -9,14 +9,15 @@ from hornbook.errors import HornbookError
 from hornbook.model.attention import MultiHeadAttention
 from hornbook.model.config import ModelConfig
 from hornbook.model.documents import places_of, require_numbers, visible_in
-from hornbook.model.embedding import Embedding, RotaryEmbedding, Rotation
+from hornbook.model.embedding import Embedding
 from hornbook.model.feedforward import build_feedforward
 from hornbook.model.kv_cache import KVCache, LayerCache
 from hornbook.model.norm import build_norm
+from hornbook.model.rotary import RotaryEmbedding, Rotation
 
 INIT_STD = 0.02
 """Standard deviation of fresh weights, GPT-2's."""
-LAST_PROJECTIONS = ("attention.out.weight", "feedforward.down.weight")
+LAST_PROJECTIONS = ("attention.out.weight", "down.weight")
 """With which the branches of a block end."""
 
 
@@ -24,15 +25,24 @@ class TransformerBlock(nn.Module):
     """Attention, then a feed-forward layer, each added to the stream that passes by.
 
     Each branch reads a normalized copy (pre-norm, Radford et al. 2019, §2.3), so that the sum
-    itself runs through the whole model: a shortcut from every layer to the last.
+    itself runs through the whole model: a shortcut from every layer to the last. Where the config
+    places norms "after", what a branch gives is normalized instead, before it is added (OLMo et al.
+    2024, 2 OLMo 2 Furious, §3.3); "both" does both, as Gemma 2.
     """
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, layer: int = 0) -> None:
         super().__init__()
-        self.attention_norm = build_norm(config, config.embed_dim)
-        self.attention = MultiHeadAttention(config)
-        self.feedforward_norm = build_norm(config, config.embed_dim)
-        self.feedforward = build_feedforward(config)
+
+        def norm(place: str) -> nn.Module:
+            placed = config.norm_place in (place, "both")
+            return build_norm(config, config.embed_dim) if placed else nn.Identity()
+
+        self.attention_norm = norm("before")
+        self.attention = MultiHeadAttention(config, layer)
+        self.attention_post_norm = norm("after")
+        self.feedforward_norm = norm("before")
+        self.feedforward = build_feedforward(config, layer)
+        self.feedforward_post_norm = norm("after")
         self.in_training: Callable[..., Tensor] | None = None
         """How a trainer has `add_branches` computed in training mode, from x, rotation and
         `visible`: compiled, or anew in the backward pass. None for plainly, as always outside
@@ -58,9 +68,25 @@ class TransformerBlock(nn.Module):
         visible: Tensor | None = None,
     ) -> Tensor:
         """The same, without regard to how a trainer wants it."""
-        x = x + self.attention(self.attention_norm(x), rotation, cache, visible)
-        y: Tensor = x + self.feedforward(self.feedforward_norm(x))
+        attended = self.attention(self.attention_norm(x), rotation, cache, visible)
+        x = x + self.attention_post_norm(attended)
+        y: Tensor = x + self.feedforward_post_norm(self.feedforward(self.feedforward_norm(x)))
         return y
+
+
+class SoftcappedHead(nn.Linear):
+    """An output head whose logits stay within a bound: cap * tanh(logits / cap).
+
+    (Gemma Team 2024, Gemma 2, §2.)
+    """
+
+    def __init__(self, inputs: int, outputs: int, cap: float) -> None:
+        super().__init__(inputs, outputs, bias=False)
+        self.cap = cap
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Float (..., inputs) to (..., outputs)."""
+        return self.cap * torch.tanh(super().forward(x) / self.cap)
 
 
 class Transformer(nn.Module):
@@ -74,14 +100,22 @@ class Transformer(nn.Module):
         super().__init__()
         self.config = config
         self.embedding = Embedding(config)
-        self.rotary = (
-            RotaryEmbedding(config.head_dim, config.rope_theta)
-            if config.positions == "rotary"
-            else None
-        )
-        self.blocks = nn.ModuleList(TransformerBlock(config) for _ in range(config.n_layers))
+        self.rotary = None
+        self.window_rotary = None
+        """Of the layers with a window, where they turn otherwise than the rest."""
+        if config.positions == "rotary":
+            turned = config.turned_dims
+            self.rotary = RotaryEmbedding(turned, config.rope_theta, config.rope_scaling)
+            if config.window is not None and config.window_rope_theta is not None:
+                self.window_rotary = RotaryEmbedding(turned, config.window_rope_theta)
+        layers = range(config.n_layers)
+        self.blocks = nn.ModuleList(TransformerBlock(config, layer) for layer in layers)
         self.norm = build_norm(config, config.embed_dim)
-        self.head = nn.Linear(config.embed_dim, config.vocab_size, bias=False)
+        self.head = (
+            nn.Linear(config.embed_dim, config.vocab_size, bias=False)
+            if config.logit_softcap is None
+            else SoftcappedHead(config.embed_dim, config.vocab_size, config.logit_softcap)
+        )
         if config.tied_embeddings:
             self.head.weight = self.embedding.token.weight
         self.loss_in_training: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
@@ -132,11 +166,10 @@ class Transformer(nn.Module):
             return self._hidden_in_documents(ids, cache, documents)
         start = cache.length if cache is not None else 0
         x: Tensor = self.embedding(ids, start, cache.last_ids if cache is not None else None)
-        rotation = None
-        if self.rotary is not None:
-            rotation = self.rotary(start, start + ids.shape[1], ids.device)
+        stop = start + ids.shape[1]
+        rotations = self._rotations(lambda rotary: rotary(start, stop, ids.device))
         for index, block in enumerate(self.blocks):
-            x = block(x, rotation, cache.layers[index] if cache is not None else None)
+            x = block(x, rotations[index], cache.layers[index] if cache is not None else None)
         if cache is not None:
             cache.last_ids = self.embedding.last_ids(ids, cache.last_ids)
         y: Tensor = self.norm(x)
@@ -151,11 +184,25 @@ class Transformer(nn.Module):
         require_numbers(documents, ids)
         places, visible = places_of(documents), visible_in(documents)
         x: Tensor = self.embedding(ids, places=places)
-        rotation = self.rotary.of_rows(places) if self.rotary is not None else None
-        for block in self.blocks:
-            x = block(x, rotation, visible=visible)
+        rotations = self._rotations(lambda rotary: rotary.of_rows(places))
+        for index, block in enumerate(self.blocks):
+            x = block(x, rotations[index], visible=visible)
         y: Tensor = self.norm(x)
         return y
+
+    def _rotations(self, of: Callable[[RotaryEmbedding], Rotation]) -> list[Rotation | None]:
+        """By how much each layer turns its queries and keys; None where it does not."""
+        config = self.config
+        common = of(self.rotary) if self.rotary is not None else None
+        windowed = of(self.window_rotary) if self.window_rotary is not None else common
+        return [
+            None
+            if not config.turns(layer)
+            else common
+            if config.window_of(layer) is None
+            else windowed
+            for layer in range(config.n_layers)
+        ]
 
     def forward(self, ids: Tensor, cache: KVCache | None = None) -> Tensor:
         """Logits of the token that follows each position, float (batch, tokens, vocab_size)."""

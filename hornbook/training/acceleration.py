@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from hornbook.model.embedding import Rotation
+from hornbook.model.rotary import Rotation
 from hornbook.model.transformer import Transformer, TransformerBlock
 from hornbook.runtime import Runtime
 from hornbook.training.head_loss import chunk_loss, compiled_loss

@@ -9,10 +9,11 @@ from torch import nn
 
 from hornbook.errors import HornbookError
 from hornbook.model.config import ModelConfig
-from hornbook.model.embedding import Embedding, RotaryEmbedding, rotate
-from hornbook.model.feedforward import SwiGLU, build_feedforward, gelu, squared_relu
+from hornbook.model.embedding import Embedding
+from hornbook.model.feedforward import build_feedforward, gelu, squared_relu
 from hornbook.model.kv_cache import KVCache
 from hornbook.model.norm import LayerNorm, RMSNorm
+from hornbook.model.rotary import RotaryEmbedding, rotate
 
 CONFIG = ModelConfig(vocab_size=11, context_length=6, embed_dim=8, n_layers=2, n_heads=2)
 
@@ -56,7 +57,7 @@ def test_squared_relu_by_hand() -> None:
 
 def test_swiglu_equals_its_formula() -> None:
     layer = build_feedforward(CONFIG.model_copy(update={"mlp": "swiglu", "bias": False}))
-    assert isinstance(layer, SwiGLU)
+    assert isinstance(layer, GatedFeedForward)
     x = random(3, 8)
     gate, up = x @ layer.gate.weight.T, x @ layer.up.weight.T
     expected = (gate * torch.sigmoid(gate) * up) @ layer.down.weight.T
