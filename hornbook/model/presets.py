@@ -1,7 +1,7 @@
 """Named models, and how settings choose and change one."""
 
 import difflib
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, create_model
 
@@ -77,11 +77,12 @@ class _Preset(Settings):
 
 def _changes() -> dict[str, Any]:
     """Every field of a model's config but the tokenizer's, none of them given."""
-    return {
-        name: (Optional[field.annotation], Field(default=None, description=field.description))
-        for name, field in ModelConfig.model_fields.items()
-        if name != "vocab_size"
-    }
+    changes: dict[str, Any] = {}
+    for name, field in ModelConfig.model_fields.items():
+        if name != "vocab_size":
+            kind: Any = field.annotation
+            changes[name] = (kind | None, Field(default=None, description=field.description))
+    return changes
 
 
 if TYPE_CHECKING:

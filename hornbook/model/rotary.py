@@ -89,7 +89,7 @@ class YarnScaling(Settings):
         """Factor on the turned vectors."""
         if self.attention_factor is not None:
             return self.attention_factor
-        return 0.1 * math.log(self.factor) + 1.0 if self.factor > 1 else 1.0
+        return yarn_size(self.factor)
 
     def scale(self, frequencies: Tensor, theta: float, length: int | Tensor) -> Tensor:
         """As in `LinearScaling`."""
@@ -110,6 +110,11 @@ class YarnScaling(Settings):
         """The pair of dimensions that turns this often within the original context."""
         distance = self.original_context / (rounds * 2 * math.pi)
         return pairs * math.log(distance) / math.log(theta)
+
+
+def yarn_size(factor: float, weight: float = 1.0) -> float:
+    """YaRN's factor on turned vectors, which sharpens attention over longer texts (§3.4)."""
+    return 0.1 * weight * math.log(factor) + 1.0 if factor > 1 else 1.0
 
 
 class LongRopeScaling(Settings):

@@ -10,7 +10,7 @@ from torch import nn
 from hornbook.errors import HornbookError
 from hornbook.model.config import ModelConfig
 from hornbook.model.embedding import Embedding
-from hornbook.model.feedforward import build_feedforward, gelu, squared_relu
+from hornbook.model.feedforward import GatedFeedForward, build_feedforward, gelu, squared_relu
 from hornbook.model.kv_cache import KVCache
 from hornbook.model.norm import LayerNorm, RMSNorm
 from hornbook.model.rotary import RotaryEmbedding, rotate
