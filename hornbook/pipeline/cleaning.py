@@ -7,8 +7,10 @@ from typing import Any
 
 from hornbook.corpus import decontamination, deduplication
 from hornbook.corpus.document import Document
+from hornbook.corpus.privacy import redaction
+from hornbook.corpus.privacy.redaction import Privacy
 from hornbook.corpus.readers import corpus_files
-from hornbook.corpus.step import Step
+from hornbook.corpus.step import Step, Tally
 from hornbook.pipeline.recipe import Recipe
 
 
@@ -49,21 +51,33 @@ class Cleaning:
             {
                 "step": type(step).__name__,
                 **asdict(after),
-                "tallies": [asdict(tally) for tally in step.tallies],
+                "tallies": [self._shown(tally) for tally in step.tallies],
             }
             for step, after in zip(self.steps, self.after, strict=True)
         ]
         return {"read": asdict(self.read), "steps": steps}
 
+    def _shown(self, tally: Tally) -> dict[str, Any]:
+        """A tally as plain JSON values; where personal data are not kept, no example has any."""
+        privacy = next((step for step in self.steps if isinstance(step, Privacy)), None)
+        shown = asdict(tally)
+        if privacy is not None:
+            shown["examples"] = [
+                (name, privacy.redact(excerpt), why) for name, excerpt, why in tally.examples
+            ]
+        return shown
+
 
 def make_cleaning(recipe: Recipe) -> Cleaning:
     """The steps that a recipe asks for, in the order in which they are of use.
 
-    What makes texts equal comes before what looks for equal texts, and evaluation texts are looked
-    for in what will really be trained on.
+    What makes texts equal comes before what looks for equal texts (two letters that differ in a
+    phone number are one letter), and evaluation texts are looked for in what will really be trained
+    on.
     """
     return Cleaning(
         [
+            *redaction.make_steps(recipe.privacy),
             *deduplication.make_steps(recipe.deduplication),
             *decontamination.make_steps(recipe.decontamination),
         ]
@@ -72,7 +86,7 @@ def make_cleaning(recipe: Recipe) -> Cleaning:
 
 def cleaning_settings(recipe: Recipe) -> dict[str, Any]:
     """Everything that decides what the steps do, as plain JSON values."""
-    sections = ("deduplication", "decontamination")
+    sections = ("privacy", "deduplication", "decontamination")
     return {name: getattr(recipe, name).model_dump(mode="json") for name in sections}
 
 

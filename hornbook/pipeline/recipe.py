@@ -8,6 +8,7 @@ import tomli_w
 from hornbook.config import Settings, load_settings
 from hornbook.corpus.decontamination import DecontaminationSettings
 from hornbook.corpus.deduplication import DeduplicationSettings
+from hornbook.corpus.privacy.redaction import PrivacySettings
 from hornbook.corpus.readers import SAMPLE_WORLD, CorpusSettings
 from hornbook.corpus.world.settings import WorldSettings
 from hornbook.finetuning.classification import ClassificationSettings
@@ -50,6 +51,8 @@ class Recipe(Settings):
     """Stage 0: which text to learn from."""
     world: WorldSettings = WorldSettings()
     """Stage 0: the built-in corpus, for `corpus.source = "sample-world"`."""
+    privacy: PrivacySettings = PrivacySettings()
+    """Stage 0: what becomes of personal data and secrets."""
     deduplication: DeduplicationSettings = DeduplicationSettings()
     """Stage 0: which repetitions are taken out."""
     decontamination: DecontaminationSettings = DecontaminationSettings()

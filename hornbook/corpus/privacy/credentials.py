@@ -1,0 +1,115 @@
+"""API keys by the beginnings that their issuers give them, and private keys in PEM blocks."""
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from hornbook.corpus.privacy.span import Span, character
+
+
+class KeyForm(NamedTuple):
+    """How the keys of one issuer look."""
+
+    issuer: str
+    hint: str
+    """Characters that every such key has: a text without them is not searched."""
+    pattern: re.Pattern[str]
+
+
+FORMS = tuple(
+    KeyForm(issuer, hint, re.compile(pattern))
+    for issuer, hint, pattern in (
+        ("AWS", "AKIA", r"AKIA[0-9A-Z]{16}+"),
+        ("AWS", "ASIA", r"ASIA[0-9A-Z]{16}+"),
+        # A secret key has no beginning of its own: by the name that it is given to.
+        (
+            "AWS",
+            "aws_secret_access_key",
+            r"aws_secret_access_key[\"']?\s{0,4}[=:]\s{0,4}[\"']?(?P<key>[A-Za-z0-9/+]{40}+)",
+        ),
+        (
+            "AWS",
+            "AWS_SECRET_ACCESS_KEY",
+            r"AWS_SECRET_ACCESS_KEY[\"']?\s{0,4}[=:]\s{0,4}[\"']?(?P<key>[A-Za-z0-9/+]{40}+)",
+        ),
+        ("GitHub", "gh", r"gh[pousr]_[A-Za-z0-9]{36,251}+"),
+        ("GitHub", "github_pat_", r"github_pat_[A-Za-z0-9]{22}_[A-Za-z0-9]{59}+"),
+        ("GitLab", "glpat-", r"glpat-[A-Za-z0-9_-]{20,64}+"),
+        ("OpenAI and Anthropic", "sk-", r"sk-(?:[a-z]{3,12}\d{0,2}-)?[A-Za-z0-9_-]{20,200}+"),
+        ("Slack", "xox", r"xox[abeoprs]-[A-Za-z0-9-]{20,250}+"),
+        ("Slack", "xapp-", r"xapp-[0-9]-[A-Za-z0-9-]{20,250}+"),
+        (
+            "Slack",
+            "hooks.slack.com/services/",
+            r"hooks\.slack\.com/services/T[A-Z0-9]{6,12}/B[A-Z0-9]{6,12}/[A-Za-z0-9]{20,32}+",
+        ),
+        ("Google", "AIza", r"AIza[0-9A-Za-z_-]{35}+"),
+        ("Google", "GOCSPX-", r"GOCSPX-[0-9A-Za-z_-]{28}+"),
+        ("Google", "ya29.", r"ya29\.[0-9A-Za-z_-]{30,500}+"),
+        ("Stripe", "k_live_", r"[sr]k_live_[0-9A-Za-z]{20,250}+"),
+        ("Stripe", "k_test_", r"[sr]k_test_[0-9A-Za-z]{20,250}+"),
+        ("Stripe", "whsec_", r"whsec_[0-9A-Za-z+/]{32,64}+"),
+        ("Hugging Face", "hf_", r"hf_[A-Za-z0-9]{30,40}+"),
+        ("npm", "npm_", r"npm_[A-Za-z0-9]{36}+"),
+        ("PyPI", "pypi-AgE", r"pypi-AgE[A-Za-z0-9_-]{50,1000}+"),
+        ("SendGrid", "SG.", r"SG\.[A-Za-z0-9_-]{22}+\.[A-Za-z0-9_-]{43}+"),
+        ("Twilio", "SK", r"SK[0-9a-f]{32}+"),
+        ("Telegram", ":AA", r"[0-9]{8,10}:AA[A-Za-z0-9_-]{33}+"),
+        ("DigitalOcean", "_v1_", r"do[opr]_v1_[0-9a-f]{64}+"),
+        (
+            "JSON web token",
+            "eyJ",
+            r"eyJ(?<![\w-]eyJ)[A-Za-z0-9_-]{8,4000}+\.eyJ[A-Za-z0-9_-]{8,8000}+\.[A-Za-z0-9_-]{16,2000}+",
+        ),
+    )
+)
+FEWEST_CHARACTERS = 8
+"""Different ones that a key has at least: xxxxxxxx stands for a key."""
+WORDS_ONLY = re.compile(r"[a-z]+(?:[-_][a-z]+)*")
+"""After "sk-", as in the class `sk-folding-cube-with-shadow`."""
+
+BEGIN = re.compile(r"-----BEGIN (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----")
+END = re.compile(r"-----END (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----")
+BODY = re.compile(r"(?:[A-Za-z0-9+/=]++|\s++|\\[nr])*+")
+"""What stands in a block whose end is missing: base64 and line breaks."""
+LONGEST_BLOCK = 20_000
+"""Characters; a key of 16,384 bits has 13,000."""
+
+
+def find_api_keys(text: str) -> Iterator[Span]:
+    """Keys and tokens of well-known services; neither examples nor stand-ins for one."""
+    spans: list[Span] = []
+    for form in FORMS:
+        if form.hint in text:
+            spans += _find_form(text, form)
+    yield from sorted(spans)
+
+
+def _find_form(text: str, form: KeyForm) -> Iterator[Span]:
+    for match in form.pattern.finditer(text):
+        start, end = match.span("key" if "key" in form.pattern.groupindex else 0)
+        before, after = character(text, match.start() - 1), character(text, end)
+        if before.isalnum() or before == "_" or after.isalnum():
+            continue
+        if not _is_stand_in(text[start:end]):
+            yield Span(start, end)
+
+
+def _is_stand_in(key: str) -> bool:
+    """Whether it is an example of documentation, or made of words."""
+    few = len(set(key)) < FEWEST_CHARACTERS
+    return few or "EXAMPLE" in key.upper() or WORDS_ONLY.fullmatch(key) is not None
+
+
+def find_private_keys(text: str) -> Iterator[Span]:
+    """PEM blocks of private keys, OpenSSH's and PGP's too; certificates and public keys stay."""
+    begin = BEGIN.search(text) if "-----BEGIN " in text else None
+    while begin:
+        limit = begin.end() + LONGEST_BLOCK
+        dashes = text.find("-----", begin.end(), limit)
+        end = END.match(text, dashes) if dashes >= 0 else None
+        body = BODY.match(text, begin.end(), limit)
+        without_end = begin.end() + len(body.group().rstrip() if body else "")
+        stop = end.end() if end else without_end
+        yield Span(begin.start(), stop)
+        begin = BEGIN.search(text, stop)
