@@ -8,6 +8,8 @@ columns   documents of parquet files and Hugging Face datasets
 quarantine  what is bad, set aside and counted
 readers   documents of files, folders, patterns, a pipe, a dataset by name
 step      what the steps that clean a corpus have in common
+quality/  what is not worth learning from: filters of Gopher, C4 and FineWeb, languages, Unicode
+parallel  documents worked on in batches by several processes
 privacy/  personal data and secrets, replaced or dropped
 deduplication  documents and paragraphs that come again, removed
 near      near duplicates, by ngrams, signatures (MinHash) and a band_index

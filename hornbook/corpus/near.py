@@ -1,15 +1,10 @@
 """Near duplicates: documents that share most of their word n-grams with one that was kept."""
 
 import importlib.util
-import itertools
-import multiprocessing
-import os
 import tempfile
 from array import array
-from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import numpy as np
@@ -17,12 +12,11 @@ from numpy.typing import NDArray
 
 from hornbook.corpus.band_index import BandIndex
 from hornbook.corpus.document import Document
+from hornbook.corpus.parallel import computed
 from hornbook.corpus.signatures import Signatures, choose_bands, compute_signatures
 from hornbook.corpus.step import OneTally
 from hornbook.errors import HornbookError
 
-BATCH_DOCUMENTS, BATCH_CHARACTERS = 4096, 2**22
-"""Documents whose signatures are computed together: as many as fill one of both."""
 MOST_COMPARED = 256
 """Candidates that a document is compared with at most: those with the most bands in common."""
 
@@ -51,7 +45,7 @@ class NearDuplicates(OneTally):
         self._threshold = threshold
         bands = choose_bands(threshold, num_perm)
         self._compute = partial(compute_signatures, ngram=ngram, num_perm=num_perm, bands=bands)
-        self._workers = workers or os.cpu_count() or 1
+        self._workers = workers
         self._index = BandIndex()
         self._ids: list[str] = []
         super().__init__("near")
@@ -63,31 +57,10 @@ class NearDuplicates(OneTally):
             HornbookError: the temporary file cannot be written.
         """
         with NgramStore() as store:
-            for batch, signatures in self._with_signatures(_batches(documents)):
+            work = "computes signatures of documents"
+            for batch, signatures in computed(documents, self._compute, self._workers, work):
                 kept = self._choose(batch, signatures, store)
                 yield from (batch[place] for place in kept)
-
-    def _with_signatures(
-        self, batches: Iterator[list[Document]]
-    ) -> Iterator[tuple[list[Document], Signatures]]:
-        """Each batch with its signatures, computed ahead in other processes if there are many."""
-        head = list(itertools.islice(batches, 2))
-        stream = itertools.chain(head, batches)
-        if len(head) < 2 or self._workers == 1:
-            for batch in stream:
-                yield batch, self._compute([document.text for document in batch])
-            return
-        # Started afresh: a fork of a process with threads, as torch has, may hang.
-        context = multiprocessing.get_context("spawn")
-        waiting: deque[tuple[list[Document], Future[Signatures]]] = deque()
-        with ProcessPoolExecutor(self._workers, context) as pool:
-            for batch in stream:
-                texts = [document.text for document in batch]
-                waiting.append((batch, pool.submit(self._compute, texts)))
-                if len(waiting) > self._workers:
-                    yield _finished(*waiting.popleft())
-            while waiting:
-                yield _finished(*waiting.popleft())
 
     def _choose(
         self, batch: Sequence[Document], signatures: Signatures, store: "NgramStore"
@@ -176,31 +149,6 @@ class NgramStore:
         """One document's, ascending."""
         self._file.seek(self._ends[number] * 4)
         return np.frombuffer(self._file.read(self.size(number) * 4), dtype=np.uint32)
-
-
-def _batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
-    batch: list[Document] = []
-    characters = 0
-    for document in documents:
-        batch.append(document)
-        characters += len(document.text)
-        if len(batch) == BATCH_DOCUMENTS or characters >= BATCH_CHARACTERS:
-            yield batch
-            batch, characters = [], 0
-    if batch:
-        yield batch
-
-
-def _finished(
-    batch: list[Document], future: Future[Signatures]
-) -> tuple[list[Document], Signatures]:
-    try:
-        return batch, future.result()
-    except BrokenProcessPool:
-        raise HornbookError(
-            "a process that computes signatures of documents has died; see whether memory is short, "
-            'and whether the script that started it keeps its work under `if __name__ == "__main__":`.'
-        ) from None
 
 
 def _shared_within(bands: NDArray[np.uint64]) -> list[list[int]]:

@@ -9,6 +9,7 @@ from hornbook.corpus import decontamination, deduplication
 from hornbook.corpus.document import Document
 from hornbook.corpus.privacy import redaction
 from hornbook.corpus.privacy.redaction import Privacy
+from hornbook.corpus.quality import settings as quality
 from hornbook.corpus.readers import corpus_files
 from hornbook.corpus.step import Step, Tally
 from hornbook.pipeline.recipe import Recipe
@@ -72,11 +73,13 @@ def make_cleaning(recipe: Recipe) -> Cleaning:
     """The steps that a recipe asks for, in the order in which they are of use.
 
     What makes texts equal comes before what looks for equal texts (two letters that differ in a
-    phone number are one letter), and evaluation texts are looked for in what will really be trained
+    phone number are one letter), what looks at one document only before what compares them all, and
+    evaluation texts are looked for in what will really be trained
     on.
     """
     return Cleaning(
         [
+            *quality.make_steps(recipe.quality),
             *redaction.make_steps(recipe.privacy),
             *deduplication.make_steps(recipe.deduplication),
             *decontamination.make_steps(recipe.decontamination),
@@ -86,17 +89,19 @@ def make_cleaning(recipe: Recipe) -> Cleaning:
 
 def cleaning_settings(recipe: Recipe) -> dict[str, Any]:
     """Everything that decides what the steps do, as plain JSON values."""
-    sections = ("privacy", "deduplication", "decontamination")
+    sections = ("quality", "privacy", "deduplication", "decontamination")
     return {name: getattr(recipe, name).model_dump(mode="json") for name in sections}
 
 
-def evaluation_files(recipe: Recipe) -> dict[str, Path]:
-    """The files of the evaluation sets, by role.
+def further_files(recipe: Recipe) -> dict[str, Path]:
+    """The files that cleaning reads besides the corpus, by role.
 
     Raises:
-        HornbookError: a set is not there.
+        HornbookError: an evaluation set is not there.
     """
-    return {
+    words = recipe.quality.c4.bad_words
+    bad_words = {} if words is None else {f"bad words: {words}": Path(words)}
+    return bad_words | {
         f"evaluation: {path}": path
         for source in recipe.decontamination.evaluation_sets
         for path, _ in corpus_files(source)

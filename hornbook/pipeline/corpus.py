@@ -20,11 +20,7 @@ from hornbook.corpus.world.generate import (
     labelled_examples,
 )
 from hornbook.errors import HornbookError
-from hornbook.pipeline.cleaning import (
-    cleaning_settings,
-    evaluation_files,
-    make_cleaning,
-)
+from hornbook.pipeline.cleaning import cleaning_settings, further_files, make_cleaning
 from hornbook.pipeline.recipe import Recipe
 from hornbook.pipeline.sources import Source, find_source, hashes, whereabouts
 from hornbook.pipeline.workspace import Workspace
@@ -94,7 +90,7 @@ def make_corpus(recipe: Recipe, workspace: Workspace) -> Corpus:
         **cleaning_settings(recipe),
     }
     source = find_source(recipe.corpus, workspace.directory)
-    inputs = {**source.inputs, **hashes(evaluation_files(recipe))}
+    inputs = {**source.inputs, **hashes(further_files(recipe))}
 
     def make(path: Path) -> None:
         with artifact.new_directory(path) as work:
@@ -138,7 +134,7 @@ def _write_documents(work: Path, recipe: Recipe, source: Source, directory: Path
         **counts,
         "cleaning": cleaning.facts(),
         "bad": quarantine.bad,
-        "sources": {**source.files, **whereabouts(evaluation_files(recipe))},
+        "sources": {**source.files, **whereabouts(further_files(recipe))},
     }
 
 

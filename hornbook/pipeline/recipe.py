@@ -9,6 +9,7 @@ from hornbook.config import Settings, load_settings
 from hornbook.corpus.decontamination import DecontaminationSettings
 from hornbook.corpus.deduplication import DeduplicationSettings
 from hornbook.corpus.privacy.redaction import PrivacySettings
+from hornbook.corpus.quality.settings import QualitySettings
 from hornbook.corpus.readers import SAMPLE_WORLD, CorpusSettings
 from hornbook.corpus.world.settings import WorldSettings
 from hornbook.finetuning.classification import ClassificationSettings
@@ -51,6 +52,8 @@ class Recipe(Settings):
     """Stage 0: which text to learn from."""
     world: WorldSettings = WorldSettings()
     """Stage 0: the built-in corpus, for `corpus.source = "sample-world"`."""
+    quality: QualitySettings = QualitySettings()
+    """Stage 0: which documents are worth learning from."""
     privacy: PrivacySettings = PrivacySettings()
     """Stage 0: what becomes of personal data and secrets."""
     deduplication: DeduplicationSettings = DeduplicationSettings()

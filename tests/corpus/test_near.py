@@ -7,7 +7,7 @@ from functools import cache
 
 import pytest
 
-from hornbook.corpus import near
+from hornbook.corpus import near, parallel
 from hornbook.corpus.deduplication import DeduplicationSettings, make_steps
 from hornbook.corpus.document import Document
 from hornbook.corpus.near import NearDuplicates
@@ -115,10 +115,10 @@ def test_neither_workers_nor_batches_nor_a_second_time_change_what_stays(
     expected = kept_ids(given, 0.7)
     assert kept_ids(given, 0.7) == expected
     for size in (1, 7, 64):
-        monkeypatch.setattr(near, "BATCH_DOCUMENTS", size)
+        monkeypatch.setattr(parallel, "BATCH_DOCUMENTS", size)
         assert kept_ids(given, 0.7) == expected
     assert kept_ids(given, 0.7, workers=2) == expected
-    monkeypatch.setattr(near, "BATCH_CHARACTERS", 1)
+    monkeypatch.setattr(parallel, "BATCH_CHARACTERS", 1)
     assert kept_ids(given, 0.7) == expected
 
 
@@ -127,7 +127,7 @@ def die(texts: Sequence[str]) -> None:
 
 
 def test_the_death_of_a_worker_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(near, "BATCH_DOCUMENTS", 1)
+    monkeypatch.setattr(parallel, "BATCH_DOCUMENTS", 1)
     step = NearDuplicates(0.8, NGRAM, 128, workers=2)
     monkeypatch.setattr(step, "_compute", die)
     with pytest.raises(HornbookError, match="has died; see whether memory is short"):

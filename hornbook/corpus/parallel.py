@@ -1,0 +1,82 @@
+"""Documents worked on in batches by several processes, in the order in which they come."""
+
+import itertools
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import TypeVar
+
+from hornbook.corpus.document import Document
+from hornbook.errors import HornbookError
+
+BATCH_DOCUMENTS, BATCH_CHARACTERS = 4096, 2**22
+"""Documents that are worked on together: as many as fill one of both."""
+
+Result = TypeVar("Result")
+
+
+def computed(
+    documents: Iterable[Document],
+    compute: Callable[[Sequence[str]], Result],
+    workers: int | None,
+    work: str,
+) -> Iterator[tuple[list[Document], Result]]:
+    """Each batch of documents with what `compute` makes of its texts.
+
+    A single batch is computed here; of several, some are computed ahead in other processes, and
+    `compute` is sent there by pickling. One more batch than there are processes is in memory.
+
+    Args:
+        workers: processes; as many as there are cores when None. The outcome does not hang on it.
+        work: what a process does, for a sentence about one that has died: "computes ...".
+
+    Raises:
+        HornbookError: a process has died.
+    """
+    workers = workers or os.cpu_count() or 1
+    batches = _batches(documents)
+    head = list(itertools.islice(batches, 2))
+    stream = itertools.chain(head, batches)
+    if len(head) < 2 or workers == 1:
+        for batch in stream:
+            yield batch, compute([document.text for document in batch])
+        return
+    # Started afresh: a fork of a process with threads, as torch has, may hang.
+    context = multiprocessing.get_context("spawn")
+    waiting: deque[tuple[list[Document], Future[Result]]] = deque()
+    with ProcessPoolExecutor(workers, context) as pool:
+        for batch in stream:
+            texts = [document.text for document in batch]
+            waiting.append((batch, pool.submit(compute, texts)))
+            if len(waiting) > workers:
+                yield _finished(*waiting.popleft(), work)
+        while waiting:
+            yield _finished(*waiting.popleft(), work)
+
+
+def _batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
+    batch: list[Document] = []
+    characters = 0
+    for document in documents:
+        batch.append(document)
+        characters += len(document.text)
+        if len(batch) == BATCH_DOCUMENTS or characters >= BATCH_CHARACTERS:
+            yield batch
+            batch, characters = [], 0
+    if batch:
+        yield batch
+
+
+def _finished(
+    batch: list[Document], future: Future[Result], work: str
+) -> tuple[list[Document], Result]:
+    try:
+        return batch, future.result()
+    except BrokenProcessPool:
+        raise HornbookError(
+            f"a process that {work} has died; see whether memory is short, and whether the script "
+            'that started it keeps its work under `if __name__ == "__main__":`.'
+        ) from None

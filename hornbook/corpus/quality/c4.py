@@ -1,0 +1,144 @@
+"""C4's rules about the lines of web pages, and about pages.
+
+Raffel et al., *Exploring the Limits of Transfer Learning with a Unified Text-to-Text Transformer*
+(JMLR 2020), section 2.2. Pages are judged before their lines: the paper says "any pages that
+contained", where the authors' program looks only at lines that it has kept. The rule about
+three-sentence spans is deduplication's affair.
+"""
+
+import re
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from pydantic import Field
+
+from hornbook.config import Settings
+from hornbook.corpus.quality.view import Changed, Judge, Removed, View, without_lines
+from hornbook.errors import HornbookError
+
+TERMINAL = (".", "!", "?", '"', "”")
+"""Signs that a sentence ends with."""
+SENTENCE_END = re.compile(r"[.!?][\"”'’)\]]*(?=\s|$)")
+CITATION = re.compile(r"\[(?:\d*|edit|citation needed)\]")
+POLICIES = (
+    "terms of use",
+    "privacy policy",
+    "cookie policy",
+    "uses cookies",
+    "use of cookies",
+    "use cookies",
+)
+"""What a line about a site's policy has in it."""
+
+
+class C4Settings(Settings):
+    """Thresholds of the filters "c4-braces" to "c4-sentences"."""
+
+    min_line_words: int = Field(default=5, ge=0)
+    """Words that a line has at least, for "c4-short-lines"."""
+    min_sentences: int = Field(default=3, ge=0)
+    """Sentences that a document has at least, for "c4-sentences"."""
+    bad_words: str | None = None
+    """File with a word or phrase a line; documents with any are removed by "c4-bad-words". No list
+    comes with Hornbook: what is bad depends on what the model is for."""
+
+
+def c4_judges(settings: C4Settings) -> dict[str, Judge]:
+    """The filters by name; "c4-bad-words" only where there is a file of them.
+
+    Raises:
+        HornbookError: that file cannot be read, or is empty.
+    """
+    pages: dict[str, Judge] = {"c4-braces": braces, "c4-lorem-ipsum": lorem_ipsum}
+    if settings.bad_words is not None:
+        pages["c4-bad-words"] = partial(bad_words, pattern=_read_words(settings.bad_words))
+    return {
+        **pages,
+        "c4-citations": citations,
+        "c4-terminal-punctuation": terminal_punctuation,
+        "c4-short-lines": partial(short_lines, least=settings.min_line_words),
+        "c4-javascript": javascript,
+        "c4-policies": policies,
+        "c4-sentences": partial(sentences, least=settings.min_sentences),
+    }
+
+
+def braces(view: View) -> Removed | None:
+    """Programs have braces, prose has not."""
+    return Removed('there is a "{" in it') if "{" in view.text else None
+
+
+def lorem_ipsum(view: View) -> Removed | None:
+    """No text that only fills a place."""
+    return Removed('there is "lorem ipsum" in it') if "lorem ipsum" in view.lower else None
+
+
+def bad_words(view: View, pattern: re.Pattern[str]) -> Removed | None:
+    """No word of the user's list."""
+    found = pattern.search(view.lower)
+    return Removed(f"there is {found[0]!r} in it") if found else None
+
+
+def citations(view: View) -> Changed | None:
+    """Without marks such as [1], [edit] and [citation needed]."""
+    if "[" not in view.text:
+        return None
+    text, count = CITATION.subn("", view.text)
+    return Changed(text, f"{count} citation mark{'s' * (count > 1)} left out") if count else None
+
+
+def terminal_punctuation(view: View) -> Changed | Removed | None:
+    """Only lines that end as a sentence does; an ellipsis is no end."""
+    return _lines(view, lambda line: not line.endswith(TERMINAL) or line.endswith("..."))
+
+
+def short_lines(view: View, least: int) -> Changed | Removed | None:
+    """Only lines of some words."""
+    return _lines(view, lambda line: len(line.split(None, least)) < least)
+
+
+def javascript(view: View) -> Changed | Removed | None:
+    """Without lines that ask for JavaScript to be switched on."""
+    if "javascript" not in view.lower:
+        return None
+    return _lines(view, lambda line: "javascript" in line.lower())
+
+
+def policies(view: View) -> Changed | Removed | None:
+    """Without lines about cookies and terms of use."""
+    if not any(policy in view.lower for policy in POLICIES):
+        return None
+    return _lines(view, lambda line: any(policy in line.lower() for policy in POLICIES))
+
+
+def sentences(view: View, least: int) -> Removed | None:
+    """Enough sentences: signs . ! ? at the end of a word, closing quotes and brackets allowed."""
+    count = 0
+    for _ in SENTENCE_END.finditer(view.text):
+        count += 1
+        if count >= least:
+            return None
+    if count >= least:
+        return None
+    return Removed(f"{count} sentence{'s' * (count != 1)}, fewer than {least}")
+
+
+def _lines(view: View, bad: Callable[[str], bool]) -> Changed | Removed | None:
+    found = without_lines(view.text, view.lines, bad)
+    if found is not None and not found.text.strip():
+        return Removed(f"nothing is left: {found.why}")
+    return found
+
+
+def _read_words(path: str) -> re.Pattern[str]:
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise HornbookError(f"quality.c4.bad_words: {path}: {reason}.") from None
+    words = {word for line in text.splitlines() if (word := line.strip().lower())}
+    if not words:
+        raise HornbookError(f"quality.c4.bad_words: {path} is empty; give a word or phrase a line.")
+    choice = "|".join(map(re.escape, sorted(words, key=lambda word: (-len(word), word))))
+    return re.compile(rf"(?<!\w)(?:{choice})(?!\w)")
