@@ -64,7 +64,8 @@ class Cleaning:
         shown = asdict(tally)
         if privacy is not None:
             shown["examples"] = [
-                (name, privacy.redact(excerpt), why) for name, excerpt, why in tally.examples
+                (name, privacy.redact(excerpt), privacy.redact(why))
+                for name, excerpt, why in tally.examples
             ]
         return shown
 
@@ -74,8 +75,7 @@ def make_cleaning(recipe: Recipe) -> Cleaning:
 
     What makes texts equal comes before what looks for equal texts (two letters that differ in a
     phone number are one letter), what looks at one document only before what compares them all, and
-    evaluation texts are looked for in what will really be trained
-    on.
+    evaluation texts are looked for in what will really be trained on.
     """
     return Cleaning(
         [
