@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from hornbook.console import Meter, console, meter
@@ -41,8 +42,20 @@ def make_tokenizer(recipe: Recipe, workspace: Workspace, corpus: Corpus) -> Toke
 def _train(recipe: Recipe, corpus: Corpus) -> Tokenizer:
     limit = recipe.tokenizer.max_characters
     whole = limit is None or corpus.characters("train") <= limit
-    texts = corpus.texts("train") if whole else _first(corpus.texts("train"), limit or 0)
+    texts = _Beginning(corpus, None if whole else limit)
     return Tokenizer.train(texts, recipe.tokenizer, corpus.count("train") if whole else None)
+
+
+@dataclass(frozen=True)
+class _Beginning:
+    """The texts to train a tokenizer on; they can be gone through again."""
+
+    corpus: Corpus
+    limit: int | None
+
+    def __iter__(self) -> Iterator[str]:
+        texts = self.corpus.texts("train")
+        return texts if self.limit is None else _first(texts, self.limit)
 
 
 def _first(texts: Iterator[str], characters: int) -> Iterator[str]:

@@ -4,6 +4,7 @@ tokenizer.py   the Tokenizer: train, load, save, encode, decode
 settings.py    its settings
 special.py     special tokens, and the well-known names of other people's
 trainers.py    training the four algorithms: word, BPE, WordPiece, Unigram
+quick_bpe.py   BPE by rustbpe, where it learns what the tokenizers library would
 foreign.py     reading GPT-2's files and a Hugging Face tokenizer.json
 guard.py       why text that spells a special token never becomes it
 library.py     the one door to the `tokenizers` library

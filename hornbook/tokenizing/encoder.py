@@ -112,7 +112,7 @@ class Encoder:
         try:
             from fastokens import Tokenizer
         except ImportError:
-            return None, "fastokens is not installed (pip install 'hornbook[fast]')"
+            return None, "fastokens is not installed (pip install fastokens)"
         try:
             fast = Tokenizer.from_json_str(json.dumps(self._tree))
             sample = awkward_texts(SAMPLES, self._control)

@@ -85,7 +85,7 @@ class Tokenizer:
         """Train on texts; the same texts and settings give the same fingerprint.
 
         Args:
-            texts: read once, not kept.
+            texts: not kept; BPE is learnt faster if they can be gone through a second time.
             total: how many there are, for the progress bar.
 
         Raises:

@@ -1,8 +1,9 @@
 """Training the four algorithms, each to the content of a tokenizer.json.
 
-The library does the counting and merging, but its WordPiece and Unigram trainers give another
-result each time (tokenizers 0.23): both walk through hash maps in an order that changes. Here the
-same texts and settings give the same tokenizer: see `_train_wordpiece` and `_steady_scores`.
+The tokenizers library does the counting and merging, or rustbpe in its place: see `quick_bpe`. The
+library's WordPiece and Unigram trainers give another result each time (tokenizers 0.23): both walk
+through hash maps in an order that changes. Here the same texts and settings give the same tokenizer:
+see `_train_wordpiece` and `_steady_scores`.
 """
 
 import json
@@ -16,6 +17,8 @@ from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, tra
 
 from hornbook.console import track
 from hornbook.errors import HornbookError
+from hornbook.tokenizing import quick_bpe
+from hornbook.tokenizing.decoding import byte_alphabet
 from hornbook.tokenizing.library import check_text
 from hornbook.tokenizing.settings import TokenizerSettings
 from hornbook.tokenizing.special import SPECIAL, UNK
@@ -39,7 +42,8 @@ def train_tree(
     """Train a tokenizer and return its tokenizer.json content, with unused parts null.
 
     Args:
-        texts: read once; only their distinct words are kept in memory.
+        texts: read once, or a second time if they can be; only their distinct words are kept in
+            memory.
         total: how many texts there are, for the progress bar.
 
     Raises:
@@ -51,7 +55,7 @@ def train_tree(
         "wordpiece": _train_wordpiece,
         "unigram": _train_unigram,
     }[settings.algorithm]
-    checked = _Checked(track(texts, "tokenizer", total, "text"))
+    checked = _Checked(texts, total)
     tree = train(checked, settings)
     if not checked.any_words:
         raise HornbookError(_EMPTY)
@@ -69,12 +73,14 @@ _EMPTY = "tokenizer: the training text is empty; give at least one document with
 class _Checked:
     """Passes texts through, refusing lone surrogates and noting whether there are any words."""
 
-    def __init__(self, texts: Iterable[str]) -> None:
-        self._texts = texts
+    def __init__(self, texts: Iterable[str], total: int | None) -> None:
+        self._texts, self._total = texts, total
         self.any_words = False
+        self.again = iter(texts) is not texts
+        """Whether the texts can be gone through more than once."""
 
     def __iter__(self) -> Iterator[str]:
-        for text in self._texts:
+        for text in track(self._texts, "tokenizer", self._total, "text"):
             check_text(text)
             self.any_words = self.any_words or not (not text or text.isspace())
             yield text
@@ -88,21 +94,34 @@ def _require(settings: TokenizerSettings, least: int, what: str, otherwise: str 
         )
 
 
-def _train_bpe(texts: Iterable[str], settings: TokenizerSettings) -> dict[str, Any]:
-    """Byte-level byte-pair encoding: GPT-2's (Radford et al. 2019, §2.2; Sennrich et al. 2016)."""
+def _train_bpe(texts: _Checked, settings: TokenizerSettings) -> dict[str, Any]:
+    """Byte-level byte-pair encoding: GPT-2's (Radford et al. 2019, §2.2; Sennrich et al. 2016).
+
+    By rustbpe if it surely learns the same, else by the library. The bytes are handed in beforehand
+    as if they were special: so they are in order, which decides between equally frequent pairs.
+    """
     _require(settings, 256 + len(SPECIAL), "the 256 bytes")
+    merges = None
+    if settings.min_frequency == 1 and texts.again:
+        merges = quick_bpe.learn(texts, settings.vocab_size - len(SPECIAL))
     library = tokenizers.Tokenizer(models.BPE())
     library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     library.decoder = decoders.ByteLevel()
+    spelt = {byte: character for character, byte in byte_alphabet().items()}
     trainer = trainers.BpeTrainer(
         vocab_size=settings.vocab_size,
         min_frequency=settings.min_frequency,
-        special_tokens=list(SPECIAL),
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        special_tokens=[*SPECIAL, *(spelt[byte] for byte in range(256))],
         show_progress=False,
     )
-    library.train_from_iterator(texts, trainer)
-    return _tree(library)
+    library.train_from_iterator(texts if merges is None else (), trainer)
+    tree = _tree(library)
+    tree["added_tokens"] = tree["added_tokens"][: len(SPECIAL)]
+    for pair in merges or ():
+        left, right = ("".join(spelt[byte] for byte in part) for part in pair)
+        tree["model"]["merges"].append([left, right])
+        tree["model"]["vocab"][left + right] = len(tree["model"]["vocab"])
+    return tree
 
 
 def _train_word(texts: Iterable[str], settings: TokenizerSettings) -> dict[str, Any]:
