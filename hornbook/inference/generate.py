@@ -182,6 +182,8 @@ class _Reader:
         if ids.shape[1] - self.start > context:
             self.start = ids.shape[1] - max(context // 2, 1)
             self.cache.clear()
+        if self.model.reads_anew(self.cache.length, ids.shape[1] - self.start):
+            self.cache.clear()
         unread = ids[:, self.start + self.cache.length :]
         autocast = self.runtime.autocast() if self.runtime is not None else contextlib.nullcontext()
         with torch.inference_mode(), autocast, _evaluating(self.model):

@@ -160,6 +160,11 @@ class ModelConfig(Settings):
         return int(self.head_dim * self.rope_share)
 
     @property
+    def score_dim(self) -> float:
+        """What attention scores are divided by the square root of, with the default filled in."""
+        return self.query_pre_attn_scalar or self.head_dim
+
+    @property
     def mlp_dim(self) -> int:
         """Width inside the feed-forward layer, with the default filled in."""
         if self.hidden_dim:

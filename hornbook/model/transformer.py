@@ -13,7 +13,7 @@ from hornbook.model.embedding import Embedding
 from hornbook.model.feedforward import build_feedforward
 from hornbook.model.kv_cache import KVCache, LayerCache
 from hornbook.model.norm import build_norm
-from hornbook.model.rotary import RotaryEmbedding, Rotation
+from hornbook.model.rotary import LongRopeScaling, RotaryEmbedding, Rotation
 
 INIT_STD = 0.02
 """Standard deviation of fresh weights, GPT-2's."""
@@ -203,6 +203,16 @@ class Transformer(nn.Module):
             else windowed
             for layer in range(config.n_layers)
         ]
+
+    def reads_anew(self, known: int, length: int) -> bool:
+        """Whether a text whose first `known` tokens are cached must be read again at this length.
+
+        So it is with positions whose turns depend on how long the whole text is.
+        """
+        scaling = self.config.rope_scaling if self.config.positions == "rotary" else None
+        if not isinstance(scaling, LongRopeScaling):
+            return False
+        return 0 < known <= scaling.original_context < length
 
     def forward(self, ids: Tensor, cache: KVCache | None = None) -> Tensor:
         """Logits of the token that follows each position, float (batch, tokens, vocab_size)."""

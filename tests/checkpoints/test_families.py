@@ -1,6 +1,7 @@
 """One contract for every family: read here, a folder computes what it computes in `transformers`,
 and written back it is the same folder."""
 
+import copy
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,13 +9,13 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from hornbook.checkpoints.families.known import FAMILIES, config_to_hf, family_for
 from hornbook.checkpoints.loading.folders import FolderModel, load_folder
 from hornbook.inference.generate import GenerationSettings, generate
-from tests.checkpoints.tiny_families import TINY, make_reference
+from tests.checkpoints.tiny_families import NO_TOKENS, TINY, make_reference
 
 pytest.importorskip("transformers")
 
@@ -65,7 +66,7 @@ def test_greedy_tokens(pair: Pair) -> None:
     assert list(generate(pair.loaded.model, prompt, GREEDY)) == expected
 
 
-def test_loss_and_gradients(pair: Pair) -> None:
+def test_loss_and_gradients(pair: Pair, tmp_path: Path) -> None:
     model, family = pair.loaded.model, pair.loaded.family
     pair.reference.zero_grad()
     model.zero_grad()
@@ -79,7 +80,7 @@ def test_loss_and_gradients(pair: Pair) -> None:
     assert loss.item() == pytest.approx(expected.item(), rel=1e-4)
     ours = {name: parameter.grad for name, parameter in model.named_parameters()}
     assert all(gradient is not None for gradient in ours.values())
-    theirs = gradients_as_saved(pair.reference)
+    theirs = gradients_as_saved(pair.reference, tmp_path)
     for place in family.places(model, model.config):
         joined = place.join({name: ours[name] for name in place.ours})
         # A shift of all keys alike changes no softmax: their bias has no gradient but rounding.
@@ -87,16 +88,22 @@ def test_loss_and_gradients(pair: Pair) -> None:
         assert (joined - theirs[place.theirs]).abs().max().item() < 1e-3 * scale, place.theirs
 
 
-def gradients_as_saved(reference: Any) -> dict[str, Tensor]:
+def gradients_as_saved(reference: Any, folder: Path) -> dict[str, Tensor]:
     """The gradients under the names that the weights have in a folder."""
-    return {n: p.grad for n, p in reference.named_parameters() if p.grad is not None}
+    stand_in = copy.deepcopy(reference)
+    with torch.no_grad():
+        for weight, of in zip(stand_in.parameters(), reference.parameters(), strict=True):
+            weight.copy_(of.grad)
+    stand_in.save_pretrained(folder)
+    return load_file(folder / "model.safetensors")
 
 
 def test_written_back_it_is_the_same_model(pair: Pair, tmp_path: Path) -> None:
     from transformers import AutoModelForCausalLM
 
     model, family = pair.loaded.model, pair.loaded.family
-    (tmp_path / "config.json").write_text(json.dumps(config_to_hf(model.config, family)))
+    written = config_to_hf(model.config, family) | NO_TOKENS
+    (tmp_path / "config.json").write_text(json.dumps(written))
     save_file(dict(family.tensors(model, model.config)), tmp_path / "model.safetensors")
     again, report = AutoModelForCausalLM.from_pretrained(
         tmp_path, attn_implementation="eager", output_loading_info=True

@@ -8,6 +8,8 @@ import pytest
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
+NO_TOKENS = {"bos_token_id": None, "eos_token_id": None, "pad_token_id": None}
+"""Left to the tokenizer; the families' defaults are beyond a tiny vocabulary."""
 COMMON: dict[str, Any] = {
     "vocab_size": 41,
     "hidden_size": 32,
@@ -16,9 +18,7 @@ COMMON: dict[str, Any] = {
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
     "max_position_embeddings": 128,
-    "bos_token_id": None,
-    "eos_token_id": None,
-    "pad_token_id": None,
+    **NO_TOKENS,
 }
 LLAMA3 = {
     "rope_type": "llama3",
@@ -28,6 +28,20 @@ LLAMA3 = {
     "high_freq_factor": 4.0,
     "original_max_position_embeddings": 32,
 }
+YARN = {
+    "rope_type": "yarn",
+    "rope_theta": 100.0,
+    "factor": 4.0,
+    "original_max_position_embeddings": 16,
+}
+LONGROPE = {
+    "rope_type": "longrope",
+    "rope_theta": 100.0,
+    "partial_rotary_factor": 0.75,
+    "short_factor": [1.0, 1.1, 1.2],
+    "long_factor": [1.5, 2.5, 4.0],
+}
+MIXED = ["sliding_attention", "full_attention", "sliding_attention"]
 
 TINY: dict[str, tuple[str, dict[str, Any]]] = {
     "gpt2": (
@@ -38,8 +52,7 @@ TINY: dict[str, tuple[str, dict[str, Any]]] = {
             "n_embd": 32,
             "n_layer": 3,
             "n_head": 4,
-            "bos_token_id": None,
-            "eos_token_id": None,
+            **NO_TOKENS,
         },
     ),
     "llama": ("llama", {**COMMON}),
@@ -48,6 +61,77 @@ TINY: dict[str, tuple[str, dict[str, Any]]] = {
         "llama",
         {**COMMON, "attention_bias": True, "mlp_bias": True, "head_dim": 12},
     ),
+    "llama-linear": (
+        "llama",
+        {**COMMON, "rope_parameters": {"rope_type": "linear", "rope_theta": 100.0, "factor": 2.0}},
+    ),
+    "smollm3": ("smollm3", {**COMMON, "no_rope_layer_interval": 2}),
+    "qwen2": ("qwen2", {**COMMON}),
+    "qwen2-windows": (
+        "qwen2",
+        {**COMMON, "use_sliding_window": True, "sliding_window": 9, "max_window_layers": 1},
+    ),
+    "qwen3": ("qwen3", {**COMMON, "head_dim": 12, "tie_word_embeddings": True}),
+    "mistral": ("mistral", {**COMMON, "sliding_window": 9}),
+    "mistral-yarn": ("mistral", {**COMMON, "sliding_window": None, "rope_parameters": YARN}),
+    "ministral": (
+        "ministral",
+        {
+            **COMMON,
+            "head_dim": 12,
+            "sliding_window": 9,
+            "layer_types": MIXED,
+            "rope_parameters": YARN,
+        },
+    ),
+    "olmo2": ("olmo2", {**COMMON}),
+    "olmo3": (
+        "olmo3",
+        {**COMMON, "sliding_window": 9, "layer_types": MIXED, "rope_scaling": YARN},
+    ),
+    "gemma2": (
+        "gemma2",
+        {
+            **COMMON,
+            "head_dim": 12,
+            "query_pre_attn_scalar": 20,
+            "sliding_window": 9,
+            "attn_logit_softcapping": 3.0,
+            "final_logit_softcapping": 4.0,
+        },
+    ),
+    "gemma3_text": (
+        "gemma3_text",
+        {
+            **COMMON,
+            "head_dim": 12,
+            "query_pre_attn_scalar": 20,
+            "sliding_window": 9,
+            "layer_types": MIXED,
+            "rope_parameters": {
+                "full_attention": {"rope_type": "linear", "rope_theta": 1000.0, "factor": 8.0},
+                "sliding_attention": {"rope_type": "default", "rope_theta": 10.0},
+            },
+        },
+    ),
+    "phi3": ("phi3", {**COMMON, "sliding_window": 9}),
+    "phi3-longrope": (
+        "phi3",
+        {**COMMON, "rope_parameters": LONGROPE, "original_max_position_embeddings": 40},
+    ),
+    "qwen3_moe": (
+        "qwen3_moe",
+        {
+            **COMMON,
+            "head_dim": 12,
+            "num_experts": 5,
+            "num_experts_per_tok": 2,
+            "moe_intermediate_size": 20,
+            "norm_topk_prob": True,
+            "mlp_only_layers": [1],
+        },
+    ),
+    "mixtral": ("mixtral", {**COMMON, "num_local_experts": 4, "sliding_window": 9}),
 }
 """By a name of ours: the model type, and its config's fields."""
 

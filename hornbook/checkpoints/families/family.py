@@ -70,7 +70,7 @@ class Family:
         written: dict[str, Any] = {"model_type": self.name, "architectures": [self.architecture]}
         for row in self.fields:
             written |= row.write(config)
-        return {name: value for name, value in written.items() if value is not None}
+        return written
 
     def places(self, model: nn.Module, config: ModelConfig) -> list[Place]:
         """Where each tensor of a folder goes in a model, or comes from.
@@ -100,7 +100,7 @@ def decisive(config: ModelConfig) -> dict[str, Any]:
         "n_kv_heads": config.kv_heads,
         "head_size": config.head_dim,
         "hidden_dim": config.mlp_dim,
-        "query_pre_attn_scalar": float(config.query_pre_attn_scalar or config.head_dim),
+        "query_pre_attn_scalar": float(config.score_dim),
         "out_bias": config.bias if config.out_bias is None else config.out_bias,
         "rotary_layers": [config.turns(layer) for layer in layers],
         "windowed_layers": [config.window_of(layer) for layer in layers],

@@ -81,18 +81,29 @@ class Same:
     """What holds where config.json does not state it: the family's own default."""
     written: str = ""
     """The property of `ModelConfig` to write, where a default is to be filled in."""
+    null: bool = False
+    """Whether null means "none", and only an absent field the default."""
+    also: tuple[str, ...] = ()
+    """Other names under which it is found."""
+    whole: bool = False
+    """Whether theirs is a whole number."""
 
     def read(self, theirs: Theirs) -> dict[str, Any]:
         """As `Row.read`."""
+        found = next((n for n in (self.theirs, *self.also) if n in theirs.tree), self.theirs)
+        if self.null and theirs.tree.get(found, REQUIRED) is None:
+            return {self.ours: None}
         field = ModelConfig.model_fields[self.ours]
         kind: Any = field.annotation
         for condition in field.metadata:
             kind = Annotated[kind, condition]
-        return {self.ours: theirs.typed(self.theirs, kind, self.default)}
+        return {self.ours: theirs.typed(found, kind, self.default)}
 
     def write(self, config: ModelConfig) -> dict[str, Any]:
         """As `Row.write`."""
-        return {self.theirs: getattr(config, self.written or self.ours)}
+        value = getattr(config, self.written or self.ours)
+        fits = self.whole and isinstance(value, float) and value.is_integer()
+        return {self.theirs: int(value) if fits else value}
 
 
 @dataclass(frozen=True)
@@ -154,31 +165,18 @@ class Choice:
         return {self.theirs: next((t for t, ours in self.names.items() if ours == value), None)}
 
 
-@dataclass(frozen=True)
-class Written:
-    """A field of config.json that follows from others and is written for other readers."""
+def sizes(context: int | None = None, kv_heads: int | None = None) -> list[Row]:
+    """The rows that nearly every family has, with the family's defaults.
 
-    theirs: str
-    ours: str
-    """A property of `ModelConfig`."""
-
-    def read(self, theirs: Theirs) -> dict[str, Any]:
-        """As `Row.read`."""
-        return {}
-
-    def write(self, config: ModelConfig) -> dict[str, Any]:
-        """As `Row.write`."""
-        return {self.theirs: getattr(config, self.ours)}
-
-
-def sizes(context: str = "max_position_embeddings", default_context: Any = REQUIRED) -> list[Row]:
-    """The rows that nearly every family has."""
+    `kv_heads` None stands for as many as query heads.
+    """
+    context_default = REQUIRED if context is None else context
     return [
         Same("vocab_size", "vocab_size"),
-        Same("context_length", context, default_context),
+        Same("context_length", "max_position_embeddings", context_default),
         Same("embed_dim", "hidden_size"),
         Same("n_layers", "num_hidden_layers"),
         Same("n_heads", "num_attention_heads"),
-        Same("n_kv_heads", "num_key_value_heads", None, written="kv_heads"),
+        Same("n_kv_heads", "num_key_value_heads", kv_heads, written="kv_heads", null=True),
         Same("hidden_dim", "intermediate_size", written="mlp_dim"),
     ]

@@ -3,12 +3,44 @@
 from collections.abc import Mapping
 from typing import Any
 
-from hornbook.checkpoints.families import gpt2, llama
+from hornbook.checkpoints.families import (
+    gemma2,
+    gemma3_text,
+    gpt2,
+    llama,
+    ministral,
+    mistral,
+    mixtral,
+    olmo2,
+    olmo3,
+    phi3,
+    qwen2,
+    qwen3,
+    qwen3_moe,
+    smollm3,
+)
 from hornbook.checkpoints.families.family import Family
 from hornbook.errors import HornbookError
 from hornbook.model.config import ModelConfig
 
-FAMILIES = {family.name: family for family in (gpt2.FAMILY, llama.FAMILY)}
+MODULES = (
+    gpt2,
+    llama,
+    smollm3,
+    qwen2,
+    qwen3,
+    mistral,
+    ministral,
+    olmo2,
+    olmo3,
+    gemma2,
+    gemma3_text,
+    phi3,
+    qwen3_moe,
+    mixtral,
+)
+"""In the order in which they are tried for a model made here: the commonest first."""
+FAMILIES: dict[str, Family] = {module.FAMILY.name: module.FAMILY for module in MODULES}
 
 RECURRENT = "its layers carry a recurrent state, which Hornbook's transformer does not have"
 LATENT = "its attention keeps keys and values in a latent form, which Hornbook does not compute"

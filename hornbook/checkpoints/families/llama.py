@@ -26,17 +26,31 @@ NORMS_BEFORE = (
     Weight(f"{BLOCK}.input_layernorm.weight", (f"{OURS}.attention_norm.weight",)),
     Weight(f"{BLOCK}.post_attention_layernorm.weight", (f"{OURS}.feedforward_norm.weight",)),
 )
+NORMS_AFTER = (
+    Weight(f"{BLOCK}.post_attention_layernorm.weight", (f"{OURS}.attention_post_norm.weight",)),
+    Weight(f"{BLOCK}.post_feedforward_layernorm.weight", (f"{OURS}.feedforward_post_norm.weight",)),
+)
 FEEDFORWARD = (
     *linear(f"{BLOCK}.mlp.gate_proj", f"{OURS}.feedforward.gate"),
     *linear(f"{BLOCK}.mlp.up_proj", f"{OURS}.feedforward.up"),
     *linear(f"{BLOCK}.mlp.down_proj", f"{OURS}.feedforward.down"),
+)
+SWIGLU = (
+    Stated("hidden_act", "silu", also=("swish",)),
+    Always({"norm": "rmsnorm", "mlp": "swiglu"}),
+)
+NO_BIASES = Always({"qkv_bias": False, "bias": False})
+ATTENTION_BIASES = (
+    Same("qkv_bias", "attention_bias", False),
+    Same("out_bias", "attention_bias", False, written="qkv_bias"),
+    Always({"bias": False}),
 )
 
 FAMILY = Family(
     name="llama",
     architecture="LlamaForCausalLM",
     fields=(
-        *sizes(default_context=2048),
+        *sizes(context=2048),
         Same("head_size", "head_dim", None, written="head_dim"),
         Rope(),
         Same("norm_eps", "rms_norm_eps", 1e-6),
@@ -44,9 +58,8 @@ FAMILY = Family(
         Same("qkv_bias", "attention_bias", False),
         Same("out_bias", "attention_bias", False, written="qkv_bias"),
         Same("bias", "mlp_bias", False),
-        Stated("hidden_act", "silu", also=("swish",)),
         Stated("pretraining_tp", 1),
-        Always({"norm": "rmsnorm", "mlp": "swiglu"}),
+        *SWIGLU,
     ),
     weights=(*EMBEDDING_AND_HEAD, *ATTENTION, *NORMS_BEFORE, *FEEDFORWARD),
     ignored=(".rotary_emb.inv_freq",),

@@ -21,6 +21,8 @@ from hornbook.model.rotary import (
 )
 
 FULL, WINDOWED = "full_attention", "sliding_attention"
+"""The kinds of layers, as config.json files name them."""
+ORIGINAL = "original_max_position_embeddings"
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class Rope:
     """The base in windowed layers, for families where these turn otherwise."""
     window_theta_name: str = "rope_theta"
     """Where that base stands; when under the common name, it is the common base."""
+    original_outside: bool = False
+    """Whether the context before stretching is written beside the rope's fields too."""
 
     def read(self, theirs: Theirs) -> dict[str, Any]:
         """As `Row.read`."""
@@ -68,14 +72,29 @@ class Rope:
 
     def write(self, config: ModelConfig) -> dict[str, Any]:
         """As `Row.write`."""
+        if self.window_theta is not None and self.window_theta_name == "rope_theta":
+            return {"rope_parameters": self._by_layers(config)}
         written: dict[str, Any] = {"rope_theta": config.rope_theta}
         if config.rope_share != 1.0:
             written["partial_rotary_factor"] = config.rope_share
-        if config.window_rope_theta is not None and self.window_theta_name != "rope_theta":
-            written[self.window_theta_name] = config.window_rope_theta
+        if self.window_theta is not None:
+            written[self.window_theta_name] = config.window_rope_theta or config.rope_theta
         if config.rope_scaling is not None:
-            written["rope_scaling"] = _write_scaling(config.rope_scaling)
+            scaling = _write_scaling(config.rope_scaling)
+            written["rope_scaling"] = scaling
+            if self.original_outside:
+                written[ORIGINAL] = scaling.get(ORIGINAL)
         return written
+
+    def _by_layers(self, config: ModelConfig) -> dict[str, Any]:
+        """The newest form, for families that have no other for a base in windowed layers."""
+        scaling = config.rope_scaling
+        stretched = {"rope_type": "default"} if scaling is None else _write_scaling(scaling)
+        window_theta = config.window_rope_theta or config.rope_theta
+        return {
+            FULL: {**stretched, "rope_theta": config.rope_theta},
+            WINDOWED: {"rope_type": "default", "rope_theta": window_theta},
+        }
 
 
 def _read_scaling(rope: Theirs, config: Theirs) -> dict[str, Any] | None:
@@ -142,11 +161,10 @@ def _longrope(rope: Theirs, config: Theirs) -> dict[str, Any]:
 
 def _original(rope: Theirs, config: Theirs) -> int:
     """The context before it was stretched; config.json's own statement goes before the rope's."""
-    name = "original_max_position_embeddings"
-    stated = config.get(name, rope.get(name, config.get("max_position_embeddings", 0)))
-    original: int = Theirs({name: stated}, config.source).typed(name, int)
+    stated = config.get(ORIGINAL, rope.get(ORIGINAL, config.get("max_position_embeddings", 0)))
+    original: int = Theirs({ORIGINAL: stated}, config.source).typed(ORIGINAL, int)
     if original < 1:
-        raise config.refuse(name, original, "numbers above 0")
+        raise config.refuse(ORIGINAL, original, "numbers above 0")
     return original
 
 
@@ -154,7 +172,7 @@ def _write_scaling(scaling: RopeScaling) -> dict[str, Any]:
     written: dict[str, Any] = {"rope_type": scaling.kind, "factor": scaling.factor}
     if isinstance(scaling, LinearScaling):
         return written
-    written["original_max_position_embeddings"] = scaling.original_context
+    written[ORIGINAL] = scaling.original_context
     if isinstance(scaling, Llama3Scaling):
         written["low_freq_factor"] = scaling.low_frequency_factor
         written["high_freq_factor"] = scaling.high_frequency_factor
