@@ -10,13 +10,16 @@ from typing import Literal
 
 from hornbook.artifact import write_text
 from hornbook.console import console
+from hornbook.errors import HornbookError
+from hornbook.model.presets import resolve
 from hornbook.pipeline.bundle import load_bundle
 from hornbook.pipeline.classifiers import finetune_classifiers
 from hornbook.pipeline.context import Context
-from hornbook.pipeline.corpus import Corpus, make_corpus
-from hornbook.pipeline.finetune import check_examples
+from hornbook.pipeline.corpus import INSTRUCTIONS, Corpus, make_corpus
+from hornbook.pipeline.finetune import NOT_SET, check_examples
 from hornbook.pipeline.followers import finetune_followers
 from hornbook.pipeline.pretrain import pretrain
+from hornbook.pipeline.preview import preview
 from hornbook.pipeline.questions import ask_some
 from hornbook.pipeline.recipe import Recipe, to_toml
 from hornbook.pipeline.summary import REPORT, Outcome, report_on
@@ -74,6 +77,22 @@ def tokenize_corpus(recipe: Recipe) -> tuple[Corpus, Tokenizer]:
     with workspace.lock():
         corpus = make_corpus(recipe, workspace)
         return corpus, make_tokenizer(recipe, workspace, corpus)
+
+
+def preview_recipe(recipe: Recipe, count: int) -> None:
+    """Print what a model will see of the recipe's conversations; the stages up to the tokenizer.
+
+    Raises:
+        HornbookError: the recipe has none, or some of them are no good.
+    """
+    corpus, tokenizer = tokenize_corpus(recipe)
+    own = corpus.example_file(INSTRUCTIONS)
+    given = recipe.instruction.path
+    path = Path(given) if given is not None else own
+    if path is None:
+        raise HornbookError(NOT_SET.format("instruction.path"))
+    context_length = resolve(recipe.model, tokenizer.vocab_size).context_length
+    preview(path, tokenizer, recipe.instruction, context_length, count)
 
 
 def sample_tokens(recipe: Recipe) -> Context:

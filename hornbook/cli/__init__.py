@@ -1,7 +1,7 @@
 """The command line: parse, call, print.
 
 app.py gathers the verbs; pipeline.py has those that run stages, training.py those around a
-training, models.py those that use a trained model. Commands import what they need when they run, so
+training, models.py those that use a trained model, data.py those that look at data. Commands import what they need when they run, so
 that `--help` is quick.
 """
 

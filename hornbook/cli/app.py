@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from hornbook import __version__
-from hornbook.cli import models, pipeline, training
+from hornbook.cli import data, models, pipeline, training
 
 app = typer.Typer(
     name="hornbook",
@@ -16,6 +16,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 finetune = typer.Typer(help="Fine-tune a pre-trained model.", no_args_is_help=True)
+data_sets = typer.Typer(help="Look at data sets.", no_args_is_help=True)
 
 
 def _version(wanted: bool) -> None:
@@ -43,6 +44,8 @@ app.command()(pipeline.pretrain)
 finetune.command("classify")(pipeline.finetune_classify)
 finetune.command("instruct")(pipeline.finetune_instruct)
 app.add_typer(finetune, name="finetune")
+data_sets.command("preview")(data.preview)
+app.add_typer(data_sets, name="data")
 app.command()(training.estimate)
 app.command("find-lr")(training.find_lr)
 app.command()(training.compare)

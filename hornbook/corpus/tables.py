@@ -6,7 +6,7 @@ import io
 import json
 import random
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -145,19 +145,49 @@ def read_instructions(path: Path) -> list[Instruction]:
         HornbookError: not readable, not such a list, or a field is missing, empty or no string.
     """
     path = Path(path)
-    if _suffix(path, ".json", ".jsonl") == ".jsonl":
-        return [_instruction(record, f"{path}, line {line}") for line, record in json_lines(path)]
-    entries = parse_json(read_text(path), path)
-    if not isinstance(entries, list) or not entries:
-        raise HornbookError(f"{path}: expected a list of entries with instruction, input, output.")
-    wheres = [f"{path}, entry {number}" for number in range(1, len(entries) + 1)]
-    return [
-        _instruction(require_object(entry, where), where)
-        for entry, where in zip(entries, wheres, strict=True)
-    ]
+    _suffix(path, ".json", ".jsonl")
+    return [instruction_of(record, where) for where, record in read_records(path)]
 
 
-def _instruction(record: dict[str, Any], where: str) -> Instruction:
+def read_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The objects of a .json file (a list of them), a .jsonl file, or the rows of a .csv or .tsv file
+    by column, each with where it stands, as in "data.jsonl, line 3".
+
+    Raises:
+        HornbookError: not readable, of another kind, or not such a list or table.
+    """
+    kind = _suffix(path, ".json", ".jsonl", ".csv", ".tsv")
+    if kind == ".jsonl":
+        yield from ((f"{path}, line {line}", record) for line, record in json_lines(path))
+    elif kind == ".json":
+        entries = parse_json(read_text(path), path)
+        if not isinstance(entries, list) or not entries:
+            raise HornbookError(f"{path}: expected a list of entries, an object for each example.")
+        for number, entry in enumerate(entries, start=1):
+            where = f"{path}, entry {number}"
+            yield where, require_object(entry, where)
+    else:
+        yield from _records_of_table(path)
+
+
+def _records_of_table(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    rows = _rows(path)
+    _, header = next(rows)
+    for line, row in rows:
+        where = f"{path}, line {line}"
+        if len(row) != len(header):
+            raise HornbookError(
+                f"{where}: {len(row)} fields where the header names {len(header)} columns."
+            )
+        yield where, dict(zip(header, row, strict=True))
+
+
+def instruction_of(record: dict[str, Any], where: str) -> Instruction:
+    """The instruction that an object of Alpaca's fields is.
+
+    Raises:
+        HornbookError: a field is missing, empty or no string; `where` is named.
+    """
     return Instruction(
         require_text(string_field(record, "instruction", where), where, "instruction"),
         string_field(record, "input", where, default=""),
@@ -215,7 +245,11 @@ def _write_objects(path: Path, examples: Iterable[Labelled | Instruction]) -> No
 
 
 def split_examples(
-    items: Sequence[T], seed: int, validation_share: float, test_share: float
+    items: Sequence[T],
+    seed: int,
+    validation_share: float,
+    test_share: float,
+    content: Callable[[T], object] = lambda item: item,
 ) -> tuple[list[T], list[T], list[T]]:
     """Training, validation and test examples, each in an order that looks random.
 
@@ -223,11 +257,14 @@ def split_examples(
     items stand side by side and fall on the same side of a cut (what is tested was not
     trained on), and an item that is added moves at most a few others, at the cuts.
 
+    Args:
+        content: what of an item is hashed.
+
     Raises:
         HornbookError: the shares do not fit, or there are too few items for all three.
     """
     require_shares(validation_share, test_share)
-    ordered = sorted(items, key=lambda item: _order(item, seed))
+    ordered = sorted(items, key=lambda item: _order(content(item), seed))
     test_end = _cut(ordered, 0, test_share)
     validation_end = _cut(ordered, test_end, validation_share)
     if validation_end >= len(ordered):

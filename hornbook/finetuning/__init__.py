@@ -3,7 +3,9 @@
 - `lora`: train two thin matrices beside each large one; merge them in and out.
 - `adapter`: such matrices saved and loaded without the base model.
 - `classification`: a head of one output per class, read at the last real token.
-- `instruction`: prompts and answers as examples whose loss is on the answer alone.
+- `conversations`: Alpaca's, ShareGPT's and OpenAI's data sets, read and checked.
+- `instruction`: conversations as examples whose loss is on the answers alone.
+- `neftune`: noise on the embeddings while training.
 - `lengths`: what became of examples too long for the model.
 
 Each only prepares the model and makes examples; the one training loop does the rest.

@@ -1,8 +1,8 @@
 """A language model taught to follow instructions.
 
-An example is a conversation of one request and its answer, written in a prompt template. The
-prompt is read but not trained on, so that the model learns to answer, not to ask; the token that
-ends the answer is trained, so that it learns to stop.
+An example is a conversation, of one request and its answer or of many, written in a prompt template.
+What is asked is read but not trained on, so that the model learns to answer, not to ask; the token
+that ends each answer is trained, so that it learns to stop.
 """
 
 from collections.abc import Sequence
@@ -12,14 +12,14 @@ from typing import Literal
 from pydantic import Field
 
 from hornbook.config import Settings
-from hornbook.corpus.tables import Instruction
 from hornbook.errors import HornbookError
+from hornbook.finetuning.conversations import Conversation
 from hornbook.finetuning.lengths import LengthReport
 from hornbook.finetuning.lora import LoRASettings, apply_lora
 from hornbook.model.transformer import Transformer
 from hornbook.sampling.batch import IGNORE
 from hornbook.sampling.dataset import Examples, next_token_example
-from hornbook.tokenizing.templates import Template, encode_conversation, messages_of, stop_ids
+from hornbook.tokenizing.templates import Template, encode_conversation, stop_ids
 from hornbook.tokenizing.tokenizer import Tokenizer
 from hornbook.training.settings import AdapterSettings, FinetuningSettings
 
@@ -44,25 +44,33 @@ class InstructionSettings(Settings):
     """Fine-tuning to follow instructions."""
 
     path: str | None = None
-    """Instructions with their answers (.json or .jsonl, Alpaca's fields); the sample world's when
-    not given."""
+    """Conversations to learn from (.json, .jsonl, .csv or .tsv), in Alpaca's form, ShareGPT's, OpenAI's
+    or as prompt and completion; the sample world's instructions when not given."""
+    validation_path: str | None = None
+    """Conversations to choose the best weights by; a share of `path` when not given."""
+    test_path: str | None = None
+    """Conversations to count right answers on; a share of `path` when not given."""
     template: Template = "hornbook"
-    """How request and answer are written as one text; "hornbook" needs a tokenizer trained here,
-    "alpaca" suits any that can end a text, such as GPT-2's."""
+    """How a conversation is written as one text; "hornbook" needs a tokenizer trained here, "alpaca"
+    suits any that can end a text, such as GPT-2's, and "tokenizer" is the one that a loaded tokenizer
+    brings along."""
     validation_share: float = Field(default=0.02, ge=0, lt=1)
-    """Share of the examples that validation takes, 0 to 1."""
+    """Share of the examples that validation takes, 0 to 1, where it has no file of its own."""
     test_share: float = Field(default=0.05, ge=0, lt=1)
-    """Share of the examples that the test takes, 0 to 1."""
+    """Share of the examples that the test takes, 0 to 1, where it has no file of its own."""
     train: tuple[Literal["full", "lora"], ...] = Field(default=("full", "lora"), min_length=1)
     """What is trained, one model for each: everything, or a LoRA adapter (see the lora settings)."""
     mask_prompt: bool = True
-    """Train on the answer only; otherwise on the prompt's tokens too."""
+    """Train on the answers only; otherwise on the prompts' tokens too."""
     max_length: int | None = Field(default=None, gt=1)
     """Most tokens of an example, later ones being cut; the model's context length when not
     given."""
     packing: bool = False
     """Put several examples side by side into rows of `max_length`, each read by itself: fewer, fuller
     rows. A batch then counts rows, so lower batch_size by as many as stand in one."""
+    neftune_alpha: float | None = Field(default=None, gt=0)
+    """Size of the noise added to the embeddings while training (NEFTune), which makes answers to few
+    examples less of a recitation; 5 to 15 is usual. None when not given."""
     questions: int | None = Field(default=500, gt=0)
     """Held-out questions asked when right answers are counted; all when not given."""
     training: FollowerTraining = FollowerTraining()
@@ -73,12 +81,21 @@ class InstructionSettings(Settings):
 
 @dataclass(frozen=True)
 class InstructionReport(LengthReport):
-    """Counts over a set of instruction examples."""
+    """Counts over a set of conversations."""
 
     trained_tokens: int
     """Positions that count towards the loss."""
     ends_trained: int
-    """Examples that are trained to stop: those whose end token was not cut."""
+    """Examples that are trained to stop: those whose last end token was not cut."""
+
+    def sentence(self) -> str:
+        """What is trained and what was cut, to say before the training begins."""
+        all_of = "all" if self.ends_trained == self.kept else f"{self.ends_trained:,}"
+        return (
+            f"{self.trained_tokens:,} tokens are trained in {self.kept:,} examples, none of which is "
+            f"wholly masked; the token that ends an answer is trained in {all_of} of them; "
+            f"{self.shortened:,} were cut to {self.max_length:,} tokens and {self.dropped:,} left out."
+        )
 
 
 def prepare_follower(
@@ -95,29 +112,29 @@ def prepare_follower(
 
 
 def instruction_dataset(
-    examples: Sequence[Instruction],
+    examples: Sequence[Conversation],
     tokenizer: Tokenizer,
     template: Template,
     max_length: int,
     mask_prompt: bool = True,
 ) -> tuple[Examples, InstructionReport]:
-    """Instructions as examples whose targets are the answer's tokens and its end token.
+    """Conversations as examples whose targets are the answers' tokens and their end tokens.
 
     Args:
         max_length: most inputs of an example. A longer one loses its last tokens; one of whose
-            answer nothing is left is dropped. Both are counted in the report.
-        mask_prompt: whether the prompt's tokens have no target.
+            answers nothing is left is dropped. Both are counted in the report.
+        mask_prompt: whether the prompts' tokens have no target.
 
     Raises:
-        HornbookError: no example has any of its answer within `max_length`.
+        HornbookError: no example has any of its answer within `max_length`, or none its end, from
+            which a model never learns to stop.
     """
     stops = stop_ids(tokenizer, template)
     pairs: list[tuple[list[int], list[int]]] = []
     lengths: list[int] = []
     shortened = ends_trained = 0
     for example in examples:
-        messages = messages_of(example.instruction, example.input, example.output)
-        encoded = encode_conversation(tokenizer, messages, template)
+        encoded = encode_conversation(tokenizer, example.messages, template)
         inputs, targets = next_token_example(encoded.ids, encoded.trained)
         lengths.append(len(inputs))
         learnt = [place for place, target in enumerate(targets) if target != IGNORE]
@@ -127,11 +144,7 @@ def instruction_dataset(
         ends_trained += learnt[-1] < max_length and targets[learnt[-1]] in stops
         targets = targets if mask_prompt else encoded.ids[1:]
         pairs.append((inputs[:max_length], targets[:max_length]))
-    if not pairs:
-        raise HornbookError(
-            f"none of the {len(lengths)} instructions has any of its answer within {max_length} "
-            "tokens; use a model with a longer context or shorter instructions."
-        )
+    _require_ends(len(lengths), len(pairs), ends_trained, max_length)
     report = InstructionReport(
         examples=len(lengths),
         shortened=shortened,
@@ -145,16 +158,25 @@ def instruction_dataset(
     return Examples(pairs, padding, max_length), report
 
 
+def _require_ends(given: int, kept: int, ends_trained: int, max_length: int) -> None:
+    if not kept:
+        raise HornbookError(
+            f"none of the {given} conversations has any of its answer within {max_length} "
+            "tokens; use a model with a longer context or shorter instructions."
+        )
+    if not ends_trained:
+        raise HornbookError(
+            f"none of the {kept} conversations has the end of its last answer within {max_length} "
+            "tokens, so the model would never learn to stop; use a model with a longer context or "
+            "shorter answers."
+        )
+
+
 def answer_prompts(
-    examples: Sequence[Instruction], tokenizer: Tokenizer, template: Template
+    examples: Sequence[Conversation], tokenizer: Tokenizer, template: Template
 ) -> list[list[int]]:
-    """Token ids of each request up to where the answer begins: what generation continues."""
+    """Token ids of each conversation up to where its last answer begins: what generation continues."""
     return [
-        encode_conversation(
-            tokenizer,
-            messages_of(example.instruction, example.input, None),
-            template,
-            add_answer_prompt=True,
-        ).ids
+        encode_conversation(tokenizer, example.asked, template, add_answer_prompt=True).ids
         for example in examples
     ]

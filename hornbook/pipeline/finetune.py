@@ -12,9 +12,10 @@ from typing import Any
 from hornbook import artifact
 from hornbook.checkpoints.store import LoadedModel, load_model
 from hornbook.console import console
-from hornbook.corpus.tables import read_instructions, read_labelled
+from hornbook.corpus.tables import read_labelled
 from hornbook.errors import HornbookError
 from hornbook.finetuning.classification import ClassificationSettings
+from hornbook.finetuning.conversations import read_conversations
 from hornbook.finetuning.instruction import InstructionSettings
 from hornbook.finetuning.lengths import LengthReport
 from hornbook.model.transformer import Transformer
@@ -66,7 +67,9 @@ def check_examples(recipe: Recipe, goal: str) -> None:
     if goal in ("classify", "all") and labelled.path is not None:
         read_labelled(Path(labelled.path), labelled.text_column, labelled.label_column)
     if goal in ("instruct", "all") and instructions.path is not None:
-        read_instructions(Path(instructions.path))
+        for path in (instructions.path, instructions.validation_path, instructions.test_path):
+            if path is not None:
+                read_conversations(Path(path))
 
 
 def examples_path(context: Context, given: str | None, own: str, setting: str) -> Path:
@@ -92,6 +95,8 @@ class FinetuneStage:
     name: str
     mode: Any
     examples: Path
+    held_out: tuple[Path, ...] = ()
+    """Files of examples to measure on, where they are not a share of `examples`."""
 
     def once(
         self, settings: dict[str, Any], train: Callable[["FinetuneStage"], WriteUp]
@@ -107,6 +112,7 @@ class FinetuneStage:
         inputs = {
             "base": self.base.manifest.fingerprint,
             "examples": artifact.hash_file(self.examples),
+            **{f"held out: {path}": artifact.hash_file(path) for path in self.held_out},
         }
         processes, workspace = self.context.processes, self.context.workspace
         folder = processes.main_first(lambda: workspace.resumable(self.name, key, inputs))

@@ -13,6 +13,7 @@ from hornbook.checkpoints.saver import Saver
 from hornbook.checkpoints.sharded import ShardedFolder, load_training_parts, load_weights_parts
 from hornbook.checkpoints.store import ENDED, gather_content, load_training_state, load_weights
 from hornbook.console import Meter, console, meter
+from hornbook.errors import HornbookError
 from hornbook.model.transformer import Transformer
 from hornbook.pipeline.incidents import Incidents, LossWatch
 from hornbook.pipeline.micro_batch import settle_micro_batch
@@ -116,13 +117,18 @@ def fit(task: Task, folder: Path, runtime: Runtime, parallel: Parallel = ALONE) 
         KeyboardInterrupt: Ctrl-C was pressed; a checkpoint of the last whole step is saved.
         Terminated: SIGTERM came; the same.
     """
+    if task.settings.patience is not None and task.validation is None:
+        raise HornbookError(
+            f"{task.name}: patience {task.settings.patience} needs data held out for validation; give "
+            "validation a share or a file, or leave patience out."
+        )
     plan = plan_training(task.settings, task.train.batches_per_epoch, task.tokens_per_batch)
     console.print(f"  {plan.describe()}", style="dim")
     # Dropout's: the same whichever stages ran before this one, another for each share of a batch.
     torch.manual_seed(runtime.seed + parallel.data_rank)
     run = _Fit(task, folder, runtime, plan, parallel)
     with hold_interrupt() as interrupt, run.saver:
-        while run.done < plan.total_steps:  # once, and once more after each loss spike
+        while not run.ended:  # once, and once more after each loss spike
             run.train(interrupt)
     return run.finish()
 
@@ -162,6 +168,19 @@ class _Fit:
         """The newest evaluation's."""
         return self.scores[-1][1] if self.scores else None
 
+    @property
+    def since_best(self) -> int:
+        """Evaluations since the one with the lowest loss."""
+        losses = [s.loss if math.isfinite(s.loss) else math.inf for _, s in self.scores]
+        return len(losses) - 1 - losses.index(min(losses)) if losses else 0
+
+    @property
+    def ended(self) -> bool:
+        """Whether all steps are done, or the validation loss has stopped falling."""
+        patience = self.task.settings.patience
+        tired = patience is not None and self.since_best >= patience
+        return tired or self.done >= self.plan.total_steps
+
     def _accelerate(self) -> None:
         same_width = self.task.train.dataset.same_width
         for done in accelerate(self.task.model, self.task.settings, self.runtime, same_width):
@@ -179,8 +198,7 @@ class _Fit:
         require_same_run(newest, state, self._identity())
         self.done, self.position = state["step"], state["position"]
         self.seconds = state["seconds"]
-        score = _score_from(state["validation"])
-        self.scores = [] if score is None else [(self.done, score)]
+        self.scores = [(step, Score(*score)) for step, *score in state["scores"]]
         if self.guard and state["guard"]:
             self.guard.load_state_dict(state["guard"])
         console.print(f"  going on from step {self.done:,} ({newest})")
@@ -229,7 +247,7 @@ class _Fit:
                     self._go_back(spike, shown)
                 if stops:
                     self._stop(interrupt, shown)
-                if spike is not None:
+                if spike is not None or self.ended:
                     return
 
     def _steps(self, batches: Iterator[Batch]) -> Iterator[Step]:
@@ -264,9 +282,20 @@ class _Fit:
             self._sample(step, task.sample)
         if self.guard and keeps:
             self.guard.snapshot(self.done)
-        if saves:
+        if self.ended and self.done < plan.total_steps:
+            self._say_why()
+        # With patience the best weights are what is wanted, wherever they are met.
+        best = evaluates and task.settings.patience is not None and self.since_best == 0
+        if saves or best or self.ended:
             self._save()
         return None
+
+    def _say_why(self) -> None:
+        best = self.scores[-1 - self.since_best]
+        console.print(
+            f"  ended at step {self.done:,}: the validation loss has not fallen in {self.since_best} "
+            f"evaluations; kept are the weights of step {best[0]:,} (loss {best[1].loss:.3f})"
+        )
 
     def _evaluate(self, validation: Loader) -> Score:
         return evaluate(self.task.model, validation.epoch(), self.runtime, self.parallel)
@@ -284,8 +313,7 @@ class _Fit:
             return
         if self.guard:
             self.guard.snapshot(self.done)
-        score = self.score
-        ended = self.done == self.plan.total_steps
+        score, ended = self.score, self.ended
         content = gather_content(
             self.task.model,
             tokenizer_fingerprint=self.task.tokenizer_fingerprint,
@@ -295,7 +323,11 @@ class _Fit:
                 "step": self.done,
                 "position": self.position,
                 "seconds": self.seconds,
-                "validation": None if score is None else [score.loss, score.tokens],
+                "scores": [
+                    [step, score.loss, score.tokens]
+                    for step, score in self.scores
+                    if math.isfinite(score.loss)
+                ],
                 "guard": self.guard.state_dict() if self.guard else None,
                 "run": self._identity(),
                 "recipe": dict(self.task.recipe),
@@ -339,17 +371,11 @@ class _Fit:
             score = self._evaluate(self.task.validation)
         model = self.parallel.gather(self.task.model).eval()
         self.recorder.close()
-        tokens = self.plan.total_steps * self.plan.tokens_per_batch
+        tokens = self.done * self.plan.tokens_per_batch
         stored = (best or last) if self.alone else None
-        return Fitted(model, self.plan.total_steps, score, tokens, self.seconds, self.cost, stored)
+        return Fitted(model, self.done, score, tokens, self.seconds, self.cost, stored)
 
 
 def _cost(task: Task, runtime: Runtime) -> Cost:
     mean_length = task.tokens_per_batch / task.settings.batch_size
     return training_cost(task.model, mean_length, runtime)
-
-
-def _score_from(saved: list[float] | None) -> Score | None:
-    if saved is None or not math.isfinite(saved[0]):
-        return None
-    return Score(saved[0], int(saved[1]))

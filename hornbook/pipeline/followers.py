@@ -1,13 +1,26 @@
 """Stage 7.2 of a run: the pre-trained model made into followers of instructions."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hornbook.checkpoints.store import LoadedModel
 from hornbook.console import console
-from hornbook.corpus.tables import Instruction, read_instructions, split_examples
-from hornbook.finetuning.instruction import instruction_dataset, prepare_follower
+from hornbook.corpus.tables import split_examples
+from hornbook.finetuning.conversations import (
+    Conversation,
+    overlap,
+    read_conversations,
+    repeated,
+)
+from hornbook.finetuning.instruction import (
+    InstructionReport,
+    InstructionSettings,
+    instruction_dataset,
+    prepare_follower,
+)
+from hornbook.finetuning.neftune import add_embedding_noise
 from hornbook.pipeline.bundle import load_bundle
 from hornbook.pipeline.context import Context
 from hornbook.pipeline.corpus import INSTRUCTIONS
@@ -20,33 +33,73 @@ from hornbook.pipeline.finetune import (
     warn,
 )
 from hornbook.pipeline.measure import answer_all
+from hornbook.sampling.dataset import Examples
 from hornbook.sampling.packing import PackedExamples
+from hornbook.tokenizing.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True)
+class ConversationSplits:
+    """Conversations for training, validation and test; the latter two may be empty."""
+
+    train: list[Conversation]
+    validation: list[Conversation]
+    test: list[Conversation]
+
+    def warnings(self) -> list[str]:
+        """A sentence for each thing about them that makes figures look better than they are."""
+        found = []
+        if again := repeated(self.train):
+            found.append(f"{again:,} of {len(self.train):,} training examples repeat another one.")
+        for name, held_out in (("validation", self.validation), ("test", self.test)):
+            if both := overlap(self.train, held_out):
+                found.append(
+                    f"{both:,} of {len(held_out):,} {name} examples ask what a training example asks: "
+                    "their answers may have been learnt by heart."
+                )
+        return found
 
 
 def finetune_followers(context: Context, base: LoadedModel) -> list[Finetuned]:
     """Train a follower of instructions in each of the recipe's modes."""
     settings = context.recipe.instruction
     path = instructions_path(context)
+    given = (settings.validation_path, settings.test_path)
+    held_out = tuple(Path(name) for name in given if name is not None)
     splits = instruction_splits(context)
     found = []
     for mode in settings.train:
-        stage = FinetuneStage(context, base, f"instruct-{mode}", mode, path)
-        found.append(stage.once(deciding(settings), lambda s: _follower(s, *splits)))
+        stage = FinetuneStage(context, base, f"instruct-{mode}", mode, path, held_out)
+        found.append(stage.once(deciding(settings), lambda s: _follower(s, splits)))
     return found
 
 
-def instruction_splits(
-    context: Context,
-) -> tuple[list[Instruction], list[Instruction], list[Instruction]]:
-    """The recipe's instructions for training, validation and test."""
+def instruction_splits(context: Context) -> ConversationSplits:
+    """The recipe's conversations for training, validation and test."""
     settings = context.recipe.instruction
+    examples = read_conversations(instructions_path(context))
+    return split_conversations(examples, settings, context.recipe.runtime.seed)
+
+
+def split_conversations(
+    examples: Sequence[Conversation], settings: InstructionSettings, seed: int
+) -> ConversationSplits:
+    """What is held out comes from files of its own, or is a share of the examples."""
+    own = settings.validation_path, settings.test_path
     shares = settings.validation_share, settings.test_share
-    examples = read_instructions(instructions_path(context))
-    return split_examples(examples, context.recipe.runtime.seed, *shares)
+    shares = (0.0 if own[0] else shares[0], 0.0 if own[1] else shares[1])
+    train, validation, test = split_examples(
+        examples, seed, *shares, content=lambda example: example.content
+    )
+    return ConversationSplits(
+        train,
+        read_conversations(Path(own[0])) if own[0] else validation,
+        read_conversations(Path(own[1])) if own[1] else test,
+    )
 
 
 def instructions_path(context: Context) -> Path:
-    """The file of instruction examples: the recipe's, or the sample world's.
+    """The file of conversations: the recipe's, or the sample world's.
 
     Raises:
         HornbookError: there is neither.
@@ -55,30 +108,49 @@ def instructions_path(context: Context) -> Path:
     return examples_path(context, given, INSTRUCTIONS, "instruction.path")
 
 
-def _follower(
-    stage: FinetuneStage,
-    train: Sequence[Instruction],
-    validation: Sequence[Instruction],
-    test: Sequence[Instruction],
-) -> WriteUp:
-    context, settings = stage.context, stage.context.recipe.instruction
-    max_length = min(settings.max_length or stage.max_length, stage.max_length)
-    arguments = (context.tokenizer, settings.template, max_length, settings.mask_prompt)
-    train_set, report = instruction_dataset(train, *arguments)
-    validation_set = instruction_dataset(validation, *arguments)[0] if validation else None
-    warn(report)
-    console.print(
-        f"  {report.trained_tokens:,} answer tokens trained; {report.ends_trained:,} of "
-        f"{report.kept:,} examples train the model to stop",
-        style="dim",
+def follower_dataset(
+    conversations: Sequence[Conversation],
+    settings: InstructionSettings,
+    tokenizer: Tokenizer,
+    context_length: int,
+) -> tuple[Examples, InstructionReport]:
+    """Conversations as the recipe's settings have them read and trained."""
+    max_length = min(settings.max_length or context_length, context_length)
+    return instruction_dataset(
+        conversations, tokenizer, settings.template, max_length, settings.mask_prompt
     )
-    model = stage.fresh_base()
-    asked = (test or validation or train)[: settings.questions]
-    prepare_follower(model, stage.mode, context.recipe.lora, context.recipe.runtime.seed)
-    facts = {"task": "instruct", "template": settings.template, "turns": 1}
+
+
+def in_rows(
+    examples: Examples, settings: InstructionSettings, max_length: int, seed: int
+) -> Examples | PackedExamples:
+    """The examples, packed into rows of `max_length` where the settings say so."""
+    return PackedExamples(examples, max_length, seed) if settings.packing else examples
+
+
+def _follower(stage: FinetuneStage, splits: ConversationSplits) -> WriteUp:
+    context, settings = stage.context, stage.context.recipe.instruction
     seed = context.recipe.runtime.seed
-    samples = PackedExamples(train_set, max_length, seed) if settings.packing else train_set
+    for sentence in splits.warnings():
+        console.print(f"  warning: {sentence}", style="yellow", markup=False)
+    arguments = settings, context.tokenizer, stage.max_length
+    train_set, report = follower_dataset(splits.train, *arguments)
+    validation_set = (
+        follower_dataset(splits.validation, *arguments)[0] if splits.validation else None
+    )
+    warn(report)
+    console.print(f"  {report.sentence()}", style="dim")
+    model = stage.fresh_base()
+    prepare_follower(model, stage.mode, context.recipe.lora, seed)
+    turns = max(conversation.turns for conversation in splits.train)
+    facts = {"task": "instruct", "template": settings.template, "turns": turns}
+    samples = in_rows(train_set, settings, report.max_length, seed)
+    alpha = settings.neftune_alpha
+    noise = None if alpha is None else add_embedding_noise(model, alpha)
     trained, figures = stage.fit(model, samples, validation_set, settings, facts)
+    if noise is not None:
+        noise.remove()
+    asked = (splits.test or splits.validation or splits.train)[: settings.questions]
 
     def write_up() -> dict[str, Any]:
         stage.save(trained, facts)
@@ -87,7 +159,7 @@ def _follower(
         return {
             **figures,
             "answers": answers.as_dict(per_category=3),
-            "examples": {"train": len(train), "test": len(test)},
+            "examples": {"train": len(splits.train), "test": len(splits.test)},
         }
 
     return write_up

@@ -8,12 +8,13 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from hornbook.corpus.readers import read_documents
-from hornbook.corpus.tables import Instruction, read_instructions, read_labelled
+from hornbook.corpus.tables import read_labelled
 from hornbook.errors import HornbookError
 from hornbook.evaluation.answers import AnswerReport, score_answers
 from hornbook.evaluation.classification_report import classification_report
 from hornbook.evaluation.perplexity import sliding_window_perplexity
 from hornbook.finetuning.classification import classify
+from hornbook.finetuning.conversations import Conversation, read_conversations
 from hornbook.finetuning.instruction import answer_prompts
 from hornbook.inference.answers import answer_prompts_greedily
 from hornbook.pipeline.bundle import Bundle
@@ -28,7 +29,7 @@ def measure(bundle: Bundle, data: Path, text_column: str, label_column: str) -> 
     if bundle.task == "classify":
         return _classification(bundle, data, text_column, label_column)
     if bundle.task == "instruct":
-        return answer_all(bundle, read_instructions(data))
+        return answer_all(bundle, read_conversations(data))
     return _perplexity(bundle, data)
 
 
@@ -65,13 +66,13 @@ def _classification(
     return classification_report(labels, expected, found, texts)
 
 
-def answer_all(bundle: Bundle, asked: Sequence[Instruction]) -> AnswerReport:
+def answer_all(bundle: Bundle, asked: Sequence[Conversation]) -> AnswerReport:
     """The model's greedy answers to questions whose right answers are known."""
     tokenizer, template = bundle.tokenizer, bundle.facts["template"]
     prompts = answer_prompts(asked, tokenizer, template)
     return score_answers(
-        [example.output for example in asked],
+        [example.answer for example in asked],
         answer_prompts_greedily(bundle.model, tokenizer, prompts, template, bundle.runtime),
         [example.category for example in asked],
-        [f"{example.instruction}\n{example.input}".strip() for example in asked],
+        [example.question for example in asked],
     )

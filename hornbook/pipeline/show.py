@@ -1,15 +1,14 @@
 """`hornbook sample --show`: what the models of a run will see."""
 
 from hornbook.console import console
-from hornbook.corpus.tables import read_instructions, read_labelled
+from hornbook.corpus.tables import read_labelled
 from hornbook.finetuning.classification import classification_dataset, split_labelled
-from hornbook.finetuning.instruction import instruction_dataset
+from hornbook.finetuning.conversations import read_conversations
 from hornbook.model.presets import resolve
 from hornbook.pipeline.classifiers import labelled_path
 from hornbook.pipeline.context import Context
-from hornbook.pipeline.followers import instructions_path
+from hornbook.pipeline.followers import follower_dataset, in_rows, instructions_path
 from hornbook.pipeline.pretrain import windows_of
-from hornbook.sampling.packing import PackedExamples
 from hornbook.sampling.show import show_windows
 
 EXAMPLES = 200
@@ -28,15 +27,10 @@ def show_samples(context: Context, count: int) -> None:
         _show_labelled(context, config.context_length, count)
     if recipe.instructs:
         console.rule("instructions")
-        examples = read_instructions(instructions_path(context))[:EXAMPLES]
+        examples = read_conversations(instructions_path(context))[:EXAMPLES]
         settings = recipe.instruction
-        length = settings.max_length or config.context_length
-        dataset, _ = instruction_dataset(
-            examples, tokenizer, settings.template, length, settings.mask_prompt
-        )
-        shown = (
-            PackedExamples(dataset, length, recipe.runtime.seed) if settings.packing else dataset
-        )
+        dataset, report = follower_dataset(examples, settings, tokenizer, config.context_length)
+        shown = in_rows(dataset, settings, report.max_length, recipe.runtime.seed)
         console.print(show_windows(tokenizer, shown, range(min(count, len(shown)))))
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from hornbook.corpus.split import SPLITS
+from hornbook.evaluation.answers import Answer
 from hornbook.model.config import ModelConfig
 from hornbook.pipeline.context import Context
 from hornbook.pipeline.finetune import Finetuned
 from hornbook.pipeline.history import METRICS, picture_as_svg
 from hornbook.pipeline.pretrain import Pretrained
-from hornbook.pipeline.questions import Asked
 from hornbook.report.page import Answered, Report, Sample, Section, Table, write_report
 from hornbook.report.plots import confusion_matrix, grouped_bars
 from hornbook.tokenizing.statistics import describe
@@ -32,7 +32,7 @@ class Outcome:
     pretrained: Pretrained
     classifiers: list[Finetuned] = field(default_factory=list)
     followers: list[Finetuned] = field(default_factory=list)
-    answered: list[Asked] = field(default_factory=list)
+    answered: list[Answer] = field(default_factory=list)
 
 
 def report_on(context: Context, outcome: Outcome) -> Path:
@@ -187,7 +187,7 @@ def _classification_section(found: Sequence[Finetuned]) -> Section:
     )
 
 
-def _instruction_section(found: Sequence[Finetuned], answered: Sequence[Asked]) -> Section:
+def _instruction_section(found: Sequence[Finetuned], answered: Sequence[Answer]) -> Section:
     categories = found[0].results["answers"]["categories"]
     rows = [
         [name or "all", *(_share(one.results["answers"]["categories"][name]) for one in found)]
@@ -209,10 +209,7 @@ def _instruction_section(found: Sequence[Finetuned], answered: Sequence[Asked]) 
             grouped_bars(bars, "right answers"),
             *(picture_as_svg(one.folder, one.name) for one in found),
         ],
-        answers=[
-            Answered(a.question.instruction, a.question.input, a.question.output, a.given, a.right)
-            for a in answered
-        ],
+        answers=[Answered(a.question, a.expected, a.given, a.right) for a in answered],
     )
 
 

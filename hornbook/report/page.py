@@ -27,8 +27,7 @@ class Sample:
 class Answered:
     """A held-out question, the right answer and the model's."""
 
-    instruction: str
-    input: str
+    question: str
     expected: str
     given: str
     right: bool

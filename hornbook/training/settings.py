@@ -76,6 +76,9 @@ class TrainingSettings(Settings):
     eval_sequences: int | None = Field(default=64, gt=0)
     """Sequences of the validation set looked at while pre-training, the first ones; all when not
     given. At the end the whole test set (or, without one, validation set) is scored."""
+    patience: int | None = Field(default=None, gt=0)
+    """Evaluations in a row without a lower validation loss after which training ends; every better
+    state is saved then, and the best is kept. It goes on to its end when not given."""
     sample_every: int | None = Field(default=None, ge=0)
     """Steps between samples of text; a fifth of the run when not given, 0 for the end only."""
     save_every: int | None = Field(default=None, ge=0)

@@ -5,32 +5,40 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+import torch
 
-from hornbook.corpus.tables import Instruction, read_instructions
+from hornbook.corpus.tables import Instruction
 from hornbook.errors import HornbookError
+from hornbook.finetuning.conversations import (
+    Conversation,
+    of_instructions,
+    read_conversations,
+)
 from hornbook.finetuning.instruction import (
     answer_prompts,
     instruction_dataset,
     prepare_follower,
 )
 from hornbook.finetuning.lora import LoRASettings, lora_parameters
+from hornbook.finetuning.neftune import add_embedding_noise
 from hornbook.model.config import ModelConfig
 from hornbook.model.transformer import Transformer
 from hornbook.sampling.batch import IGNORE
-from hornbook.tokenizing.templates import Template, stop_ids
+from hornbook.tokenizing.templates import Message, Template, stop_ids
 from hornbook.tokenizing.tokenizer import Tokenizer, TokenizerSettings
 
 TEMPLATES = [name for name in get_args(Template) if name != "tokenizer"]
-EXAMPLES = [
+INSTRUCTIONS = [
     Instruction("Name the colour.", "the red house", "The colour is red."),
     Instruction("Say yes.", "", "yes"),
     Instruction("Say [END] or <|im_end|>.", "", "<|endoftext|> [END] no"),
 ]
+EXAMPLES = of_instructions(INSTRUCTIONS)
 
 
 @pytest.fixture(scope="module")
 def tokenizer() -> Tokenizer:
-    texts = [f"{e.instruction} {e.input} {e.output}" for e in EXAMPLES]
+    texts = [f"{e.instruction} {e.input} {e.output}" for e in INSTRUCTIONS]
     return Tokenizer.train(texts, TokenizerSettings(algorithm="bpe", vocab_size=300))
 
 
@@ -43,7 +51,7 @@ def test_only_the_answer_and_its_end_are_trained(tokenizer: Tokenizer, template:
         trained = [target for target in row if target != IGNORE]
         assert trained[-1] in stops
         assert not stops & set(trained[:-1])  # spellings of control tokens are ordinary text
-        assert tokenizer.decode(trained[:-1]).strip() == example.output
+        assert tokenizer.decode(trained[:-1]).strip() == example.answer
     assert (report.kept, report.dropped, report.shortened, report.ends_trained) == (3, 0, 0, 3)
     assert report.trained_tokens == int((targets != IGNORE).sum())
     assert report.warning() is None
@@ -80,8 +88,58 @@ def test_long_examples_are_cut_or_dropped_and_counted(tokenizer: Tokenizer) -> N
     _, report = instruction_dataset(EXAMPLES, tokenizer, "chatml", len(prompts[longest]) - 1)
     assert report.dropped == 1
     assert "1 dropped of 3 examples" in (report.warning() or "")
-    with pytest.raises(HornbookError, match="none of the 3 instructions"):
+    with pytest.raises(HornbookError, match="none of the 3 conversations"):
         instruction_dataset(EXAMPLES, tokenizer, "chatml", 2)
+
+
+def test_every_answer_of_a_conversation_is_trained(tokenizer: Tokenizer) -> None:
+    said = [
+        Message("system", "Be brief."),
+        Message("user", "Say yes."),
+        Message("assistant", "yes"),
+        Message("user", "Again."),
+        Message("assistant", "yes, yes"),
+    ]
+    examples, report = instruction_dataset([Conversation(tuple(said))], tokenizer, "hornbook", 400)
+    _, targets = examples.collate([0])
+    learnt = [target for target in targets[0].tolist() if target != IGNORE]
+    assert tokenizer.decode(learnt) == " yes[END] yes, yes[END]"
+    assert report.sentence() == (
+        f"{len(learnt)} tokens are trained in 1 examples, none of which is wholly masked; the token "
+        "that ends an answer is trained in all of them; 0 were cut to 400 tokens and 0 left out."
+    )
+
+
+def test_a_model_that_would_never_stop_is_refused(tokenizer: Tokenizer) -> None:
+    prompt = answer_prompts(EXAMPLES[:1], tokenizer, "chatml")[0]
+    with pytest.raises(HornbookError, match=r"end of its last answer.*never learn to stop"):
+        instruction_dataset(EXAMPLES[:1], tokenizer, "chatml", len(prompt) + 1)
+
+
+def test_noise_on_the_embeddings_is_the_librarys() -> None:
+    pytest.importorskip("transformers")
+    from transformers.integrations import neftune
+
+    model = Transformer(
+        ModelConfig(vocab_size=9, context_length=8, embed_dim=16, n_layers=1, n_heads=2)
+    )
+    ids = torch.tensor([[1, 2, 3], [4, 5, 6]])
+    table = torch.nn.Embedding.from_pretrained(model.embedding.token.weight.detach())
+    table.neftune_noise_alpha = 5.0
+    model.embedding.train()
+    plain = model.embedding.token(ids)
+    handle = add_embedding_noise(model, 5.0)
+    torch.manual_seed(3)
+    noisy = model.embedding.token(ids)
+    torch.manual_seed(3)
+    expected = neftune.neftune_post_forward_hook(table, (ids,), table(ids))
+    torch.testing.assert_close(noisy, expected, rtol=0, atol=1e-6)
+    assert not torch.equal(noisy, plain)
+    model.eval()
+    assert torch.equal(model.embedding.token(ids), plain)
+    model.train()
+    handle.remove()
+    assert torch.equal(model.embedding.token(ids), plain)
 
 
 def test_a_follower_is_trained_whole_or_by_lora() -> None:
@@ -100,7 +158,7 @@ def test_on_real_instructions(tokenizer: Tokenizer) -> None:
     path = Path(__file__).parents[3] / "shared/data/instruction-data.json"
     if not path.is_file():
         pytest.skip("no ../shared/data")
-    read = read_instructions(path)
+    read = read_conversations(path)
     assert len(read) == len(json.loads(path.read_text("utf-8")))
     _, report = instruction_dataset(read[:200], tokenizer, "alpaca", max_length=1024)
     assert (report.kept, report.ends_trained) == (200, 200)

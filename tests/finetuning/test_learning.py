@@ -13,6 +13,7 @@ from hornbook.finetuning.classification import (
     classify,
     prepare_classifier,
 )
+from hornbook.finetuning.conversations import of_instructions
 from hornbook.finetuning.instruction import (
     answer_prompts,
     instruction_dataset,
@@ -101,12 +102,13 @@ def test_a_follower_memorises_eight_instructions(mode: str, lr: float) -> None:
     tokenizer = Tokenizer.train(text, TokenizerSettings(algorithm="bpe", vocab_size=350))
     model = tiny(tokenizer.vocab_size, context_length=64)
     prepare_follower(model, "lora" if mode == "lora" else "full", LoRASettings(rank=16))
-    examples, report = instruction_dataset(asked, tokenizer, "hornbook", 64)
+    conversations = of_instructions(asked)
+    examples, report = instruction_dataset(conversations, tokenizer, "hornbook", 64)
     assert report.ends_trained == 8
     train(model, examples, steps=200, lr=lr)
     model.eval()
     stops = stop_ids(tokenizer, "hornbook")
-    prompts = answer_prompts(asked, tokenizer, "hornbook")
+    prompts = answer_prompts(conversations, tokenizer, "hornbook")
     assert [greedy(model, tokenizer, prompt, stops) for prompt in prompts] == [
         example.output for example in asked
     ]

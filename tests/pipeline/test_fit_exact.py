@@ -5,6 +5,7 @@ import json
 import os
 import signal
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from hornbook.pipeline.fit import Task, fit
 from hornbook.runtime import Runtime
 from hornbook.sampling.loader import Loader
 from hornbook.sampling.windows import Windows
+from hornbook.training.evaluation import Score
 from hornbook.training.metrics import read_metrics
 from hornbook.training.settings import TrainingSettings
 
@@ -293,3 +295,48 @@ def test_the_loop_hands_checkpoints_over(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(fit_module, "Saver", Kept)
     fit(task(), tmp_path, CPU)
     assert savers[0].seconds_saving > 0
+
+
+def _scripted(monkeypatch: pytest.MonkeyPatch, losses: list[float]) -> None:
+    """Have the evaluations of a training come out so."""
+    script = iter(losses)
+    monkeypatch.setattr(fit_module, "evaluate", lambda *_: Score(next(script), 10))
+
+
+EARLY: dict[str, Any] = {
+    "steps": 40,
+    "eval_every": 4,
+    "save_every": 0,
+    "patience": 2,
+    "spike_guard": None,
+    "warmup_share": 0.0,
+}
+
+
+def test_training_ends_when_the_validation_loss_has_stopped_falling(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = replace(task(**EARLY), validation=task().train)
+    _scripted(monkeypatch, [3.0, 2.0, 2.5, 2.0, 2.0])
+    fitted = fit(own, tmp_path, CPU)
+    assert fitted.steps == 16
+    folder = CheckpointFolder(tmp_path / "checkpoints")
+    assert folder.best() == folder.place(8)
+    short = task(**{**EARLY, "steps": 8, "eval_every": 0, "patience": None})
+    fit(short, tmp_path / "short", CPU)
+    for mine, kept in zip(short.model.parameters(), fitted.model.parameters(), strict=True):
+        assert torch.equal(mine, kept)
+
+
+def test_what_ended_early_does_not_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = replace(task(**EARLY), validation=task().train)
+    _scripted(monkeypatch, [2.0, 2.5, 3.0, 2.0])
+    assert fit(own, tmp_path, CPU).steps == 12
+    again = replace(task(**EARLY), validation=task().train)
+    _scripted(monkeypatch, [2.0])
+    assert fit(again, tmp_path, CPU).steps == 12
+
+
+def test_patience_needs_validation(tmp_path: Path) -> None:
+    with pytest.raises(HornbookError, match="patience 2 needs data held out"):
+        fit(task(**EARLY), tmp_path, CPU)
