@@ -37,7 +37,7 @@ def computed(
         HornbookError: a process has died.
     """
     workers = workers or os.cpu_count() or 1
-    batches = _batches(documents)
+    batches = batched(documents, BATCH_DOCUMENTS, BATCH_CHARACTERS)
     head = list(itertools.islice(batches, 2))
     stream = itertools.chain(head, batches)
     if len(head) < 2 or workers == 1:
@@ -57,13 +57,16 @@ def computed(
             yield _finished(*waiting.popleft(), work)
 
 
-def _batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
+def batched(
+    documents: Iterable[Document], most: int, most_characters: int
+) -> Iterator[list[Document]]:
+    """Documents together: `most` of them, or as many as reach `most_characters`."""
     batch: list[Document] = []
     characters = 0
     for document in documents:
         batch.append(document)
         characters += len(document.text)
-        if len(batch) == BATCH_DOCUMENTS or characters >= BATCH_CHARACTERS:
+        if len(batch) == most or characters >= most_characters:
             yield batch
             batch, characters = [], 0
     if batch:

@@ -1,6 +1,7 @@
 """Stage 8: how good a model is, in numbers with their uncertainty.
 
 - `perplexity`: how well a model predicts a text, with a sliding window.
+- `text_losses`: the loss of each of many texts, or examples, in batches.
 - `classification_report`: accuracy, precision, recall, F1, confusions and the most wrong examples
   of a classifier, beside simple baselines.
 - `answers`: how many answers are right, by category.

@@ -55,7 +55,7 @@ def sliding_window_perplexity(
 def _window_batches(
     tokens: npt.NDArray[np.integer], length: int, stride: int, batch_size: int
 ) -> Iterator[Batch]:
-    windows = list(_window_starts(len(tokens), length, stride))
+    windows = list(window_starts(len(tokens), length, stride))
     for first in range(0, len(windows), batch_size):
         chosen = windows[first : first + batch_size]
         width = min(length, len(tokens) - 1)
@@ -69,7 +69,7 @@ def _window_batches(
         yield Batch(inputs, targets, first // batch_size + 1)
 
 
-def _window_starts(n_tokens: int, length: int, stride: int) -> Iterator[tuple[int, int]]:
+def window_starts(n_tokens: int, length: int, stride: int) -> Iterator[tuple[int, int]]:
     """Where each window starts, and the first position in the text whose next token it scores."""
     scored_to = 0
     for start in range(0, n_tokens - 1, stride):

@@ -82,9 +82,19 @@ def make_cleaning(recipe: Recipe) -> Cleaning:
             *quality.make_steps(recipe.quality),
             *redaction.make_steps(recipe.privacy),
             *deduplication.make_steps(recipe.deduplication),
+            *_perplexity(recipe),
             *decontamination.make_steps(recipe.decontamination),
         ]
     )
+
+
+def _perplexity(recipe: Recipe) -> list[Step]:
+    if recipe.quality.perplexity_model is None:
+        return []
+    from hornbook.pipeline.perplexity_filter import PerplexityFilter, reference_model  # torch
+
+    model = reference_model(recipe.quality.perplexity_model)
+    return [PerplexityFilter(model, recipe.quality.sigmas)]
 
 
 def cleaning_settings(recipe: Recipe) -> dict[str, Any]:
@@ -97,11 +107,16 @@ def further_files(recipe: Recipe) -> dict[str, Path]:
     """The files that cleaning reads besides the corpus, by role.
 
     Raises:
-        HornbookError: an evaluation set is not there.
+        HornbookError: an evaluation set or a model is not there.
     """
-    words = recipe.quality.c4.bad_words
-    bad_words = {} if words is None else {f"bad words: {words}": Path(words)}
-    return bad_words | {
+    files: dict[str, Path] = {}
+    if (words := recipe.quality.c4.bad_words) is not None:
+        files[f"bad words: {words}"] = Path(words)
+    if (model := recipe.quality.perplexity_model) is not None:
+        from hornbook.pipeline.perplexity_filter import reference_manifest  # torch
+
+        files[f"perplexity model: {model}"] = reference_manifest(model)
+    return files | {
         f"evaluation: {path}": path
         for source in recipe.decontamination.evaluation_sets
         for path, _ in corpus_files(source)

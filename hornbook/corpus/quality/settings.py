@@ -64,6 +64,12 @@ class QualitySettings(Settings):
     lines), "gopher-repetition", "c4" and "fineweb"."""
     without: tuple[FilterName, ...] = ()
     """Rules of those groups that are not used, such as ["gopher-stop-words"] outside English."""
+    perplexity_model: str | None = None
+    """Folder of a Hornbook model, such as runs/NAME/pretrain, to which a document must not be far
+    harder to predict than the others. Not looked at when not given."""
+    sigmas: float = Field(default=3.0, gt=0)
+    """Standard deviations that a document's log-perplexity under that model may be above the mean
+    of all documents."""
     gopher: GopherSettings = GopherSettings()
     """Thresholds of the group "gopher-quality"."""
     repetition: RepetitionSettings = RepetitionSettings()
