@@ -32,8 +32,9 @@ class TextLosses:
     @property
     def loss(self) -> npt.NDArray[np.float64]:
         """Nats a token, the logarithm of the perplexity: (texts,); nan where nothing is scored."""
-        nothing = np.full(len(self.nats), np.nan)
-        return np.divide(self.nats, self.tokens, out=nothing, where=self.tokens > 0)
+        found = np.full(len(self.nats), np.nan)
+        np.divide(self.nats, self.tokens, out=found, where=self.tokens > 0)
+        return found
 
 
 def text_losses(
@@ -69,8 +70,8 @@ def text_losses(
             owners.append(owner)
     found = example_losses(model, Examples(pairs, pad_id=0, max_length=length), runtime)
     return TextLosses(
-        np.bincount(owners, found.nats, minlength=len(texts)),
-        np.bincount(owners, found.tokens, minlength=len(texts)).astype(np.int64),
+        np.bincount(owners, found.nats, len(texts)).astype(np.float64),
+        np.bincount(owners, found.tokens, len(texts)).astype(np.int64),
     )
 
 
@@ -117,7 +118,8 @@ def row_losses(
     losses = [torch.zeros(0, device=runtime.device)]
     with runtime.autocast():
         rows = model.hidden(inputs)[trained]  # (trained, embed_dim)
-        for some, ids in zip(rows.split(chunk), wanted.split(chunk), strict=True):
+        parts = zip(torch.split(rows, chunk), torch.split(wanted, chunk), strict=True)
+        for some, ids in parts:
             losses.append(F.cross_entropy(model.head(some).float(), ids, reduction="none"))
     sums = torch.zeros(len(chosen), dtype=torch.float64, device=runtime.device)
     sums.index_add_(0, trained.nonzero()[:, 0], torch.cat(losses).double())
