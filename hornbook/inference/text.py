@@ -17,17 +17,19 @@ def stream_text(
     settings: GenerationSettings,
     stop_ids: Collection[int] | None = None,
     runtime: Runtime | None = None,
+    opening_ids: Sequence[int] = (),
 ) -> Iterator[str]:
     """Pieces of the text that continues `prompt`, never a broken character.
 
     An empty prompt starts a new document. Writing stops at the end of the document unless other
-    stop ids are given.
+    stop ids are given. `opening_ids` are read before the prompt, for models that were trained with
+    them before every text.
 
     Raises:
         HornbookError: as `generate`, or the prompt is empty and the tokenizer has no token that
             separates documents.
     """
-    ids = tokenizer.encode(prompt) or _new_document(tokenizer)
+    ids = [*opening_ids, *tokenizer.encode(prompt)] or _new_document(tokenizer)
     if stop_ids is None:
         stop_ids = () if tokenizer.eos_id is None else (tokenizer.eos_id,)
     return decoded(tokenizer, generate(model, ids, settings, stop_ids, runtime), after=ids)

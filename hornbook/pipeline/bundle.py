@@ -8,15 +8,19 @@ from typing import Any
 import torch
 
 from hornbook.artifact import Manifest, read_manifest
+from hornbook.checkpoints.loading.folders import is_folder
+from hornbook.checkpoints.loading.hub import fetch_model, is_hub_model
 from hornbook.checkpoints.store import LoadedModel, load_model, save_checkpoint
 from hornbook.errors import HornbookError
 from hornbook.finetuning.adapter import load_adapter, save_adapter
 from hornbook.finetuning.lora import LoRASettings, merge_lora
+from hornbook.inference.answers import ends_of_answer
 from hornbook.inference.generate import GenerationSettings, generate
 from hornbook.inference.text import decoded, stream_text
 from hornbook.model.transformer import Transformer
+from hornbook.pipeline.foreign import open_foreign
 from hornbook.runtime import Runtime
-from hornbook.tokenizing.templates import Message, encode_conversation, stop_ids
+from hornbook.tokenizing.templates import Message, encode_conversation
 from hornbook.tokenizing.tokenizer import Tokenizer
 
 MODEL, ADAPTER, TOKENIZER = "model", "adapter", "tokenizer"
@@ -55,6 +59,16 @@ class Bundle:
         self.require_task("classify", "classify texts")
         return list(self.facts["labels"])
 
+    @property
+    def stop_ids(self) -> list[int]:
+        """Tokens that a model made elsewhere ends its texts with, besides the tokenizer's own."""
+        return list(self.facts.get("stop_ids", ()))
+
+    @property
+    def opening_ids(self) -> list[int]:
+        """Tokens that a model made elsewhere was trained to read before every text."""
+        return list(self.facts.get("opening_ids", ()))
+
     def require_task(self, task: str, purpose: str) -> None:
         """Make sure that the model was trained for `task`.
 
@@ -73,7 +87,11 @@ class Bundle:
         """Pieces of text that continue `prompt`."""
         if self.task == "classify":
             self.require_task("pretrain", "continue a text")
-        return stream_text(self.model, self.tokenizer, prompt, settings, runtime=self.runtime)
+        end = self.tokenizer.eos_id
+        stops = {*self.stop_ids, *(() if end is None else (end,))}
+        return stream_text(
+            self.model, self.tokenizer, prompt, settings, stops, self.runtime, self.opening_ids
+        )
 
     def answer(self, messages: Sequence[Message], settings: GenerationSettings) -> Iterator[str]:
         """Pieces of the assistant's answer to a conversation.
@@ -84,7 +102,7 @@ class Bundle:
         self.require_task("instruct", "answer requests")
         template = self.facts["template"]
         prompt = encode_conversation(self.tokenizer, messages, template, add_answer_prompt=True)
-        stops = stop_ids(self.tokenizer, template)
+        stops = ends_of_answer(self.tokenizer, template, self.stop_ids)
         ids = generate(self.model, prompt.ids, settings, stops, self.runtime)
         return _without_leading_space(decoded(self.tokenizer, ids))
 
@@ -139,16 +157,22 @@ def save_adapter_bundle(
 def load_bundle(path: Path, runtime: Runtime) -> Bundle:
     """Open a model's folder, such as runs/quickstart/instruct-full; everything is verified.
 
+    Folders that others wrote are opened, too: of the Hugging Face hub (`hf:ORG/NAME` fetches one),
+    or GPT-2 as OpenAI published it.
+
     Raises:
         HornbookError: there is no model, a file is damaged, or the tokenizer is another one.
     """
-    path = Path(path)
+    path = fetch_model(path) if is_hub_model(path) else Path(path)
     if path.name in (MODEL, ADAPTER) and not (path / MODEL).exists():
         path = path.parent
     if not path.exists():
         raise HornbookError(f"{path}: no such model; give a folder such as runs/NAME/pretrain.")
     if (path / ADAPTER).is_dir():
         return _load_adapted(path, runtime)
+    if not (path / MODEL).is_dir() and (path.is_file() or is_folder(path)):
+        model, tokenizer, manifest = open_foreign(path, runtime)
+        return Bundle(path, model, tokenizer, manifest, runtime)
     if not (path / MODEL).is_dir():
         raise HornbookError(
             f"{path} holds no model; expected a folder with {MODEL}/ or {ADAPTER}/ in it"

@@ -6,6 +6,7 @@ import torch
 from rich.console import Group, RenderableType
 from rich.table import Table
 
+from hornbook.checkpoints.loading.hub import is_hub_model
 from hornbook.model.config import ModelConfig
 from hornbook.model.presets import PRESETS, ModelSettings, resolve
 from hornbook.model.transformer import Transformer, count_parameters
@@ -20,7 +21,7 @@ def inspect_model(what: str, vocab_size: int, layers: bool) -> RenderableType:
     Raises:
         HornbookError: neither a preset nor a model.
     """
-    if what in PRESETS or not Path(what).exists():
+    if what in PRESETS or not (is_hub_model(what) or Path(what).exists()):
         config = resolve(ModelSettings(preset=what), vocab_size)
         with torch.device("meta"):  # shapes without memory: the largest preset shows at once
             model = Transformer(config)
@@ -29,7 +30,8 @@ def inspect_model(what: str, vocab_size: int, layers: bool) -> RenderableType:
         bundle = load_bundle(Path(what), default_runtime())
         model, config = bundle.model, bundle.model.config
         facts = {name: str(value) for name, value in bundle.facts.items()}
-        facts["fingerprint"] = bundle.manifest.fingerprint
+        if bundle.manifest.files:
+            facts["fingerprint"] = bundle.manifest.fingerprint
     parts: list[RenderableType] = [_facts(facts, config), _parameters(model), _sizes(model)]
     return Group(*parts, _layers(model)) if layers else Group(*parts)
 

@@ -19,6 +19,9 @@ from hornbook.finetuning.instruction import answer_prompts
 from hornbook.inference.answers import answer_prompts_greedily
 from hornbook.pipeline.bundle import Bundle
 
+INSTRUCTION_FILES = (".json", ".jsonl")
+"""Data that a follower of instructions is asked; on any other it is measured as a language model."""
+
 
 def measure(bundle: Bundle, data: Path, text_column: str, label_column: str) -> RenderableType:
     """What the model's task is measured by, as something to print.
@@ -28,7 +31,7 @@ def measure(bundle: Bundle, data: Path, text_column: str, label_column: str) -> 
     """
     if bundle.task == "classify":
         return _classification(bundle, data, text_column, label_column)
-    if bundle.task == "instruct":
+    if bundle.task == "instruct" and data.suffix in INSTRUCTION_FILES:
         return answer_all(bundle, read_conversations(data))
     return _perplexity(bundle, data)
 
@@ -37,7 +40,8 @@ def _perplexity(bundle: Bundle, data: Path) -> RenderableType:
     documents = [document.text for document in read_documents(str(data))]
     end = [bundle.tokenizer.eos_id] if bundle.tokenizer.eos_id is not None else []
     ids = [[*tokens, *end] for tokens in bundle.tokenizer.encode_batch(documents)]
-    tokens = np.array([token for document in ids for token in document], dtype=np.int64)
+    row = [*bundle.opening_ids, *(token for document in ids for token in document)]
+    tokens = np.array(row, dtype=np.int64)
     score = sliding_window_perplexity(bundle.model, tokens, bundle.runtime)
     table = Table("figure", "value")
     table.add_row("documents", f"{len(documents):,}")
@@ -72,7 +76,9 @@ def answer_all(bundle: Bundle, asked: Sequence[Conversation]) -> AnswerReport:
     prompts = answer_prompts(asked, tokenizer, template)
     return score_answers(
         [example.answer for example in asked],
-        answer_prompts_greedily(bundle.model, tokenizer, prompts, template, bundle.runtime),
+        answer_prompts_greedily(
+            bundle.model, tokenizer, prompts, template, bundle.runtime, bundle.stop_ids
+        ),
         [example.category for example in asked],
         [example.question for example in asked],
     )

@@ -274,6 +274,17 @@ class Tokenizer:
         return number
 
     @property
+    def opening_ids(self) -> list[int]:
+        """What the tokenizer's own file has put before every text, such as Llama's begin-of-text.
+
+        `encode` does not add it; models that were trained with it need it.
+        """
+        plain = self._library.encode("a", add_special_tokens=False).ids
+        whole = self._library.encode("a").ids
+        starts = (n for n in range(len(whole)) if whole[n : n + len(plain)] == plain)
+        return list(whole[: next(starts, 0)])
+
+    @property
     def vocab_size(self) -> int:
         """Number of ids: one more than the highest."""
         return len(self._tokens)

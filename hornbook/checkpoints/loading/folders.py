@@ -13,6 +13,7 @@ from torch import nn
 from hornbook.checkpoints.families.family import Family
 from hornbook.checkpoints.families.known import family_of
 from hornbook.checkpoints.families.weights import Place
+from hornbook.checkpoints.loading.tensorflow import find_bundle, open_gpt2
 from hornbook.checkpoints.loading.tensors import TensorSource, open_tensors
 from hornbook.errors import HornbookError
 from hornbook.model.config import ModelConfig
@@ -35,8 +36,8 @@ class FolderModel:
 
 
 def is_folder(path: Path) -> bool:
-    """Whether a path looks like a model's folder of the Hugging Face hub."""
-    return (path / CONFIG).is_file() and "model_type" in read_config(path)
+    """Whether a path looks like a folder that others wrote: Hugging Face's, or OpenAI's GPT-2."""
+    return (path / CONFIG).is_file() or (path.is_dir() and find_bundle(path) is not None)
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -67,7 +68,7 @@ def load_folder(
     At no time is there more in memory than the model and one tensor of the folder's.
 
     Args:
-        path: a folder with config.json and safetensors.
+        path: a folder with config.json and safetensors, or OpenAI's with GPT-2 for TensorFlow.
         device: where the model goes.
         dtype: of its weights.
 
@@ -75,13 +76,21 @@ def load_folder(
         HornbookError: the family is not known or a field not followed; or the weights are damaged
             or do not fit the config, with all that does not.
     """
-    tree, source = read_config(path), str(path / CONFIG)
+    tree, tensors = _opened(path)
+    source = str(path / CONFIG)
     family = family_of(tree, source)
     config = family.read(tree, source)
     with torch.device("meta"):
         model = Transformer(config)
-    fill(model, config, family, open_tensors(path), path, torch.device(device), dtype)
+    fill(model, config, family, tensors, path, torch.device(device), dtype)
     return FolderModel(model.eval(), family, tree, path)
+
+
+def _opened(path: Path) -> tuple[dict[str, Any], TensorSource]:
+    """A folder's config.json, or what it would say, and its tensors."""
+    if not (path / CONFIG).is_file() and find_bundle(path) is not None:
+        return open_gpt2(path)
+    return read_config(path), open_tensors(path)
 
 
 @torch.no_grad()

@@ -1,0 +1,80 @@
+"""Models that others made, ready for use: weights, tokenizer, and how they begin and end texts."""
+
+from pathlib import Path
+from typing import Any
+
+from hornbook.artifact import Manifest
+from hornbook.checkpoints.loading.folders import FolderModel, load_folder
+from hornbook.checkpoints.loading.tensors import open_tensors
+from hornbook.errors import HornbookError
+from hornbook.model.transformer import Transformer
+from hornbook.runtime import Runtime
+from hornbook.tokenizing.foreign import read_json
+from hornbook.tokenizing.tokenizer import Tokenizer
+
+GENERATION_CONFIG = "generation_config.json"
+KIND = "folder"
+"""Of the manifest that stands for such a model's."""
+
+
+def open_foreign(path: Path, runtime: Runtime) -> tuple[Transformer, Tokenizer, Manifest]:
+    """A model from a folder of the Hugging Face hub, or GPT-2's of OpenAI, and its tokenizer.
+
+    The manifest holds what `Bundle` needs to know: "instruct" as its task where the tokenizer brings
+    a chat template, else "pretrain".
+
+    Raises:
+        HornbookError: the model cannot be loaded, or the folder has no tokenizer that fits it.
+    """
+    if path.is_file():
+        open_tensors(path)  # a pickle or an archive says what is wrong with it
+        raise HornbookError(f"{path} is one file of a model; give the folder that it is in.")
+    loaded = load_folder(path, runtime.device)
+    tokenizer = Tokenizer.open(path)
+    require_fitting(tokenizer, loaded.model.config.vocab_size, path)
+    inputs = {"tokenizer": tokenizer.fingerprint}
+    return loaded.model, tokenizer, Manifest(KIND, {}, inputs, {}, facts_of(loaded, tokenizer))
+
+
+def require_fitting(tokenizer: Tokenizer, vocab_size: int, path: Path) -> None:
+    """Make sure that a model has a vector for each of a tokenizer's ids; it may have more.
+
+    Raises:
+        HornbookError: it has fewer.
+    """
+    if tokenizer.vocab_size > vocab_size:
+        raise HornbookError(
+            f"{path}: the tokenizer has {tokenizer.vocab_size:,} tokens and the model "
+            f"{vocab_size:,}; give the tokenizer that the model was trained with."
+        )
+
+
+def facts_of(loaded: FolderModel, tokenizer: Tokenizer) -> dict[str, Any]:
+    """What Hornbook notes of its own models, of one made elsewhere."""
+    talks = tokenizer.chat_template is not None
+    return {
+        **({"task": "instruct", "template": "tokenizer"} if talks else {"task": "pretrain"}),
+        "family": loaded.family.name,
+        "stop_ids": _stop_ids(loaded),
+        "opening_ids": tokenizer.opening_ids,
+    }
+
+
+def _stop_ids(loaded: FolderModel) -> list[int]:
+    """The tokens at which generation ends: generation_config.json's, or else config.json's.
+
+    Raises:
+        HornbookError: they are not ids of the vocabulary.
+    """
+    path = loaded.path / GENERATION_CONFIG
+    stated = read_json(path) if path.is_file() else {}
+    ends = stated.get("eos_token_id") if isinstance(stated, dict) else None
+    ends = loaded.described.get("eos_token_id") if ends is None else ends
+    ids = ends if isinstance(ends, list) else [] if ends is None else [ends]
+    size = loaded.model.config.vocab_size
+    for number in ids:
+        if type(number) is not int or not 0 <= number < size:
+            raise HornbookError(
+                f"{loaded.path}: eos_token_id {number!r} is not among the model's {size:,} tokens."
+            )
+    return ids
