@@ -114,7 +114,7 @@ def stop_ids(tokenizer: Tokenizer, template: Template) -> set[int]:
     _writer(template)
     if template == "tokenizer":
         return _ends_of_own(tokenizer)
-    spelling = _END_OF_TURN.get(template)
+    spelling = END_OF_TURN.get(template)
     end = None if spelling is None else tokenizer.control_tokens.get(spelling)
     found = {number for number in (end, tokenizer.eos_id) if number is not None}
     return found or {_end_of_text(tokenizer)}
@@ -183,7 +183,7 @@ def _phi3(tokenizer: Tokenizer, messages: Sequence[Message], prompt: bool) -> _S
         yield _control(tokenizer, f"<|{role}|>")
         yield _Segment("\n")
 
-    return _marked_turns(tokenizer, messages, prompt, heading, _END_OF_TURN["phi3"])
+    return _marked_turns(tokenizer, messages, prompt, heading, END_OF_TURN["phi3"])
 
 
 def _chatml(tokenizer: Tokenizer, messages: Sequence[Message], prompt: bool) -> _Segments:
@@ -193,7 +193,7 @@ def _chatml(tokenizer: Tokenizer, messages: Sequence[Message], prompt: bool) -> 
         yield _control(tokenizer, "<|im_start|>")
         yield _Segment(f"{role}\n")
 
-    return _marked_turns(tokenizer, messages, prompt, heading, _END_OF_TURN["chatml"])
+    return _marked_turns(tokenizer, messages, prompt, heading, END_OF_TURN["chatml"])
 
 
 def _llama3(tokenizer: Tokenizer, messages: Sequence[Message], prompt: bool) -> _Segments:
@@ -210,7 +210,7 @@ def _llama3(tokenizer: Tokenizer, messages: Sequence[Message], prompt: bool) -> 
     if begin is not None:
         yield _Segment(begin)
     bare = [replace(m, content=m.content.strip(), input=m.input.strip()) for m in messages]
-    yield from _marked_turns(tokenizer, bare, prompt, heading, _END_OF_TURN["llama3"], between="")
+    yield from _marked_turns(tokenizer, bare, prompt, heading, END_OF_TURN["llama3"], between="")
 
 
 def _marked_turns(
@@ -315,12 +315,13 @@ def _end_of_text(tokenizer: Tokenizer) -> int:
     return tokenizer.eos_id
 
 
-_END_OF_TURN: dict[str, str] = {
+END_OF_TURN: dict[str, str] = {
     "phi3": "<|end|>",
     "chatml": "<|im_end|>",
     "llama3": "<|eot_id|>",
     "hornbook": END,
 }
+"""The token that closes a turn, by template."""
 
 _Writer = Callable[[Tokenizer, Sequence[Message], bool], _Segments]
 

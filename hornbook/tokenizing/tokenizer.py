@@ -311,6 +311,11 @@ class Tokenizer:
         return self._role_id("unk")
 
     @property
+    def tree(self) -> dict[str, Any]:
+        """The content of its tokenizer.json, a copy."""
+        return dict(json.loads(self._json))
+
+    @property
     def role_spellings(self) -> dict[str, str]:
         """The spellings of the tokens that have a role, by the names that chat templates use."""
         return {f"{role}_token": name for role, name in self._roles.items() if name is not None}
