@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from hornbook import __version__
-from hornbook.cli import data, models, pipeline, training
+from hornbook.cli import data, exporting, models, pipeline, training
 
 app = typer.Typer(
     name="hornbook",
@@ -15,6 +15,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+export = typer.Typer(help="Write a model for other programs.", no_args_is_help=True)
 finetune = typer.Typer(help="Fine-tune a pre-trained model.", no_args_is_help=True)
 data_sets = typer.Typer(help="Look at data sets.", no_args_is_help=True)
 
@@ -54,3 +55,6 @@ app.command()(models.chat)
 app.command()(models.classify)
 app.command()(models.evaluate)
 app.command()(models.inspect)
+export.command("hf")(exporting.hf)
+export.command("gguf")(exporting.gguf)
+app.add_typer(export, name="export")

@@ -12,7 +12,11 @@ if TYPE_CHECKING:
     from hornbook.pipeline.bundle import Bundle
 
 ModelPath = Annotated[
-    Path, typer.Argument(metavar="MODEL", help="A model's folder, such as runs/NAME/pretrain.")
+    Path,
+    typer.Argument(
+        metavar="MODEL",
+        help="A model's folder, such as runs/NAME/pretrain, or hf:ORG/NAME[@REVISION].",
+    ),
 ]
 
 

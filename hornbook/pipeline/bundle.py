@@ -83,10 +83,18 @@ class Bundle:
             }[self.task]
             raise HornbookError(f"{self.path} cannot {purpose}: this model {use}.")
 
+    def require_language_model(self) -> None:
+        """Make sure that the model's outputs are tokens, not classes.
+
+        Raises:
+            HornbookError: it is a classifier.
+        """
+        if self.task == "classify":
+            self.require_task("pretrain", "write text")
+
     def complete(self, prompt: str, settings: GenerationSettings) -> Iterator[str]:
         """Pieces of text that continue `prompt`."""
-        if self.task == "classify":
-            self.require_task("pretrain", "continue a text")
+        self.require_language_model()
         end = self.tokenizer.eos_id
         stops = {*self.stop_ids, *(() if end is None else (end,))}
         return stream_text(

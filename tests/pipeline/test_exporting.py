@@ -1,0 +1,132 @@
+"""Exported folders, held to `transformers`."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from exported_models import TEXT, save_instruct, small_config, trained_tokenizer
+from safetensors import safe_open
+
+from hornbook.checkpoints.export.huggingface import export_folder, exportable
+from hornbook.checkpoints.families.known import FAMILIES
+from hornbook.errors import HornbookError
+from hornbook.model.presets import PRESETS, ModelSettings, resolve
+from hornbook.pipeline.bundle import default_runtime, load_bundle, save_bundle
+from hornbook.pipeline.exporting import export_as_folder, vocabulary_of
+from hornbook.tokenizing.templates import Message, encode_conversation
+
+IDS = torch.randint(0, 300, (2, 40), generator=torch.Generator().manual_seed(1))
+MODERN = {"n_kv_heads": 2, "hidden_dim": 96}
+
+
+@pytest.mark.parametrize(
+    ("preset", "changes", "family"),
+    [("gpt2-mini", {}, "gpt2"), ("modern-124m", MODERN, "qwen3")],
+)
+def test_transformers_loads_a_folder_with_identical_logits(tmp_path, preset, changes, family):
+    transformers = pytest.importorskip("transformers")
+    ours = save_instruct(tmp_path / "run" / "instruct", preset, **changes)
+    out = tmp_path / "out"
+    export_as_folder(tmp_path / "run" / "instruct", out)
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(out)
+    assert theirs.config.model_type == family
+    with torch.no_grad():
+        logits, expected = theirs(IDS).logits, ours(IDS)
+    assert torch.allclose(logits, expected, rtol=1e-5, atol=1e-5 * expected.abs().max().item())
+    tokenizer = trained_tokenizer()
+    fast = transformers.AutoTokenizer.from_pretrained(out)
+    assert fast.encode(TEXT, add_special_tokens=False) == tokenizer.encode(TEXT)
+    assert (fast.eos_token, fast.pad_token) == ("[EOS]", "[PAD]")
+    written = fast.apply_chat_template(
+        [{"role": "user", "content": "Where is Tom?"}],
+        add_generation_prompt=True,
+        return_dict=False,
+    )
+    asked = [Message("user", "Where is Tom?")]
+    assert written == encode_conversation(tokenizer, asked, "hornbook", True).ids
+    ends = [tokenizer.special_tokens["[EOS]"], tokenizer.special_tokens["[END]"]]
+    assert theirs.generation_config.eos_token_id == ends
+
+
+def test_a_folder_comes_back_as_the_same_model(tmp_path):
+    ours = save_instruct(tmp_path / "run" / "instruct")
+    export_as_folder(tmp_path / "run" / "instruct", tmp_path / "out")
+    bundle = load_bundle(tmp_path / "out", default_runtime())
+    assert torch.equal(bundle.model(IDS), ours(IDS))
+    assert bundle.tokenizer.fingerprint == trained_tokenizer().fingerprint
+    assert bundle.facts["template"] == "tokenizer"
+    again = vocabulary_of(bundle)
+    assert again == vocabulary_of(load_bundle(tmp_path / "run" / "instruct", default_runtime()))
+
+
+def test_narrow_weights_in_several_files_load_too(tmp_path):
+    transformers = pytest.importorskip("transformers")
+    save_instruct(tmp_path / "run" / "instruct")
+    bundle = load_bundle(tmp_path / "run" / "instruct", default_runtime())
+    family, vocabulary = FAMILIES["gpt2"], vocabulary_of(bundle)
+    out = tmp_path / "out"
+    export_folder(out, bundle.model, family, vocabulary, "", torch.bfloat16, shard_bytes=50_000)
+    files = sorted(out.glob("*.safetensors"))
+    assert len(files) > 2
+    assert files[0].name == f"model-00001-of-{len(files):05}.safetensors"
+    assert all(file.stat().st_size < 60_000 for file in files)
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(out)
+    assert theirs.dtype == torch.bfloat16
+    logits = theirs.float()(IDS).logits
+    assert torch.equal(load_bundle(out, default_runtime()).model(IDS).argmax(-1), logits.argmax(-1))
+
+
+def test_the_card_says_what_the_model_was_made_of(tmp_path):
+    save_instruct(tmp_path / "run" / "instruct")
+    export_as_folder(tmp_path / "run" / "instruct", tmp_path / "out")
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert card.startswith('---\nlibrary_name: "transformers"\n')
+    for said in ('license: "cc0-1.0"', "sample-world", "| validation_loss | 1.25 |", "'hornbook'"):
+        assert said in card
+
+
+def test_nothing_is_overwritten(tmp_path):
+    save_instruct(tmp_path / "run" / "instruct")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine.txt").write_text("mine")
+    with pytest.raises(HornbookError, match="an export overwrites nothing"):
+        export_as_folder(tmp_path / "run" / "instruct", tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine.txt"]
+
+
+def test_a_model_that_no_family_has_is_refused_with_what_to_set(tmp_path):
+    tokenizer = trained_tokenizer()
+    save_instruct(tmp_path / "run" / "instruct", "mini")
+    with pytest.raises(
+        HornbookError, match=r"model\.token_shift=True.*modern-124m can be exported"
+    ):
+        export_as_folder(tmp_path / "run" / "instruct", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    model = save_instruct(tmp_path / "c" / "x")
+    model.head = torch.nn.Linear(64, 2)
+    facts = {"task": "classify", "labels": ["ham", "spam"]}
+    save_bundle(tmp_path / "c" / "y", model, tokenizer, facts)
+    with pytest.raises(HornbookError, match="cannot write text"):
+        export_as_folder(tmp_path / "c" / "y", tmp_path / "out")
+
+
+def test_the_presets_that_are_said_to_be_exportable_are(tmp_path):
+    for preset in PRESETS:
+        config = resolve(ModelSettings(preset=preset), 1000)
+        if preset.startswith("gpt2") or preset == "modern-124m":
+            exportable(config, FAMILIES)
+        else:
+            with pytest.raises(HornbookError, match="can be exported"):
+                exportable(config, FAMILIES)
+
+
+def test_stored_tensors_of_a_tied_model_are_stored_once(tmp_path: Path) -> None:
+    save_instruct(tmp_path / "run" / "instruct")
+    export_as_folder(tmp_path / "run" / "instruct", tmp_path / "out", "float16")
+    with safe_open(tmp_path / "out" / "model.safetensors", framework="pt") as file:
+        assert "lm_head.weight" not in file.keys()  # noqa: SIM118
+        assert file.get_tensor("transformer.wte.weight").dtype == torch.float16
+    stated = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert stated["torch_dtype"] == "float16"
+    assert small_config("gpt2-mini", 320).vocab_size == stated["vocab_size"]

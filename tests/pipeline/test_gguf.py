@@ -1,0 +1,175 @@
+"""GGUF files, held to llama.cpp itself."""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from exported_models import TEXT, random_model, save_instruct, small_config, trained_tokenizer
+
+from hornbook.checkpoints.export.gguf_file import modelfile
+from hornbook.checkpoints.export.gguf_vocabulary import pattern_name
+from hornbook.checkpoints.families.known import FAMILIES
+from hornbook.errors import HornbookError
+from hornbook.inference.generate import GenerationSettings, generate
+from hornbook.pipeline.bundle import Bundle, default_runtime, load_bundle, save_bundle
+from hornbook.pipeline.exporting import export_as_folder, export_as_gguf, vocabulary_of
+from hornbook.tokenizing.settings import TokenizerSettings
+from hornbook.tokenizing.tokenizer import Tokenizer
+
+gguf = pytest.importorskip("gguf")
+DATA = Path(__file__).parents[3] / "shared" / "data"
+GREEDY = GenerationSettings(max_new_tokens=48, temperature=0.0)
+LLAMA3 = {
+    "kind": "llama3",
+    "factor": 8.0,
+    "low_frequency_factor": 1.0,
+    "high_frequency_factor": 4.0,
+    "original_context": 64,
+}
+BLOCK = {"norm": "rmsnorm", "mlp": "swiglu", "positions": "rotary", "hidden_dim": 96, "bias": False}
+SHAPES = {
+    "gpt2": {},
+    "llama": {**BLOCK, "qkv_bias": False, "n_kv_heads": 2, "tied_embeddings": False},
+    "llama3": {**BLOCK, "qkv_bias": False, "n_kv_heads": 2, "rope_scaling": LLAMA3},
+    "qwen2": {**BLOCK, "qkv_bias": True, "out_bias": False, "n_kv_heads": 2},
+    "qwen3": {**BLOCK, "qkv_bias": False, "qk_norm": True, "n_kv_heads": 2, "head_size": 24},
+}
+
+
+@contextlib.contextmanager
+def read_by_llama_cpp(path: Path) -> Iterator[object]:
+    llama_cpp = pytest.importorskip("llama_cpp")
+    llama = llama_cpp.Llama(
+        str(path),
+        n_ctx=128,
+        logits_all=True,
+        verbose=False,
+        n_threads=1,
+        type_k=llama_cpp.GGML_TYPE_F32,  # keys and values as exact as ours
+        type_v=llama_cpp.GGML_TYPE_F32,
+    )
+    yield llama
+    llama.close()
+
+
+def save_shape(folder: Path, shape: str) -> Bundle:
+    tokenizer = trained_tokenizer()
+    config = small_config("gpt2-mini", tokenizer.vocab_size)
+    tree = {**config.model_dump(), **SHAPES[shape]}
+    model = random_model(type(config)(**tree))
+    save_bundle(folder, model, tokenizer, {"task": "pretrain"})
+    return load_bundle(folder, default_runtime())
+
+
+def greedy(llama: object, ids: list[int], count: int) -> list[int]:
+    written = []
+    for token in llama.generate(ids, temp=0.0, repeat_penalty=1.0, top_k=1):  # type: ignore[attr-defined]
+        written.append(token)
+        if len(written) == count:
+            return written
+    return written
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_llama_cpp_reads_the_same_ids_and_writes_the_same_tokens(tmp_path, shape):
+    bundle = save_shape(tmp_path / "run" / "pretrain", shape)
+    path = export_as_gguf(tmp_path / "run" / "pretrain", tmp_path / "out", "f32")
+    ids = bundle.tokenizer.encode(TEXT)
+    with read_by_llama_cpp(path) as llama:
+        assert llama.tokenize(TEXT.encode(), add_bos=False, special=False) == ids
+        assert llama.tokenize(b" hi", add_bos=True) == bundle.tokenizer.encode(" hi")
+        prompt = ids[:20]
+        assert greedy(llama, prompt, 48) == list(generate(bundle.model, prompt, GREEDY))
+        llama.reset()
+        llama.eval(ids)
+        theirs = torch.from_numpy(np.array(llama.scores[: len(ids)]))
+    with torch.no_grad():
+        ours = bundle.model(torch.tensor([ids]))[0]
+    assert (theirs - ours).abs().max() < 1e-3 * ours.abs().max()
+
+
+@pytest.mark.parametrize(("kind", "most"), [("f16", 0.01), ("bf16", 0.03), ("q8_0", 0.06)])
+def test_narrow_weights_stay_close(tmp_path, kind, most):
+    bundle = save_shape(tmp_path / "run" / "pretrain", "llama")
+    path = export_as_gguf(tmp_path / "run" / "pretrain", tmp_path / "out", kind)
+    kinds = {tensor.name: tensor.tensor_type.name for tensor in gguf.GGUFReader(path).tensors}
+    assert kinds["blk.0.ffn_up.weight"] == kind.upper()
+    assert kinds["blk.0.attn_norm.weight"] == "F32"
+    ids = bundle.tokenizer.encode(TEXT)[:30]
+    with read_by_llama_cpp(path) as llama:
+        llama.eval(ids)
+        theirs = torch.from_numpy(np.array(llama.scores[: len(ids)]))
+    with torch.no_grad():
+        ours = bundle.model(torch.tensor([ids]))[0]
+    assert (theirs - ours).std() < most * ours.std()
+
+
+def test_the_chat_template_and_every_end_are_inside(tmp_path):
+    save_instruct(tmp_path / "run" / "instruct")
+    path = export_as_gguf(tmp_path / "run" / "instruct", tmp_path / "out", "q8_0")
+    special = trained_tokenizer().special_tokens
+    with read_by_llama_cpp(path) as llama:
+        metadata = llama.metadata
+        assert metadata["tokenizer.ggml.pre"] == "gpt-2"
+        assert metadata["tokenizer.ggml.eos_token_id"] == str(special["[EOS]"])
+        assert metadata["tokenizer.ggml.eot_token_id"] == str(special["[END]"])
+        assert "[ASSISTANT]" in metadata["tokenizer.chat_template"]
+        asked = [{"role": "user", "content": "Hi"}]
+        llama.create_chat_completion(asked, max_tokens=4, temperature=0.0)
+        said = llama.tokenize(b"[USER] Hi[END][ASSISTANT]", add_bos=False, special=True)
+    assert said[0] == special["[USER]"]
+    assert said[-1] == special["[ASSISTANT]"]
+    lines = (tmp_path / "out" / "Modelfile").read_text().splitlines()
+    assert lines == ["FROM ./out-q8_0.gguf", 'PARAMETER stop "[EOS]"', 'PARAMETER stop "[END]"']
+    assert 'library_name: "gguf"' in (tmp_path / "out" / "README.md").read_text()
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="shared data is not here")
+def test_gpt2s_own_tokenizer_gives_the_same_ids(tmp_path):
+    tokenizer = Tokenizer.from_gpt2(DATA / "gpt2-vocab.bpe", DATA / "gpt2-encoder.json")
+    model = random_model(small_config("gpt2-mini", tokenizer.vocab_size, embed_dim=32))
+    save_bundle(tmp_path / "run" / "pretrain", model, tokenizer, {"task": "pretrain"})
+    path = export_as_gguf(tmp_path / "run" / "pretrain", tmp_path / "out", "q8_0")
+    text = (DATA / "the-verdict.txt").read_text()[:3000] + "  \n\n\t x  12345 don't DON'T 你好 🙂"
+    with read_by_llama_cpp(path) as llama:
+        assert llama.tokenize(text.encode(), add_bos=False, special=False) == tokenizer.encode(text)
+
+
+def test_what_llama_cpp_has_not_is_refused(tmp_path):
+    save_shape(tmp_path / "run" / "pretrain", "gpt2")
+    tokenizer = Tokenizer.train([TEXT] * 3, TokenizerSettings(algorithm="word", vocab_size=60))
+    model = random_model(small_config("gpt2-mini", tokenizer.vocab_size))
+    save_bundle(tmp_path / "words", model, tokenizer, {"task": "pretrain"})
+    with pytest.raises(HornbookError, match="only byte-level BPE is written as GGUF"):
+        export_as_gguf(tmp_path / "words", tmp_path / "out")
+    with pytest.raises(HornbookError, match=r"llama\.cpp has no name for"):
+        pattern_name({"pre_tokenizer": {"type": "Whitespace"}})
+    with pytest.raises(HornbookError, match="unknown kind 'q4'"):
+        export_as_gguf(tmp_path / "run" / "pretrain", tmp_path / "out", "q4")  # type: ignore[arg-type]
+    exact = random_model(small_config("gpt2-mini", 320, mlp="gelu_exact"))
+    save_bundle(tmp_path / "exact", exact, trained_tokenizer(), {"task": "pretrain"})
+    with pytest.raises(HornbookError, match="does not compute a gpt2 model with"):
+        export_as_gguf(tmp_path / "exact", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_modelfile_escapes_what_it_quotes(tmp_path):
+    bundle = save_shape(tmp_path / "run" / "pretrain", "gpt2")
+    text = modelfile("a.gguf", vocabulary_of(bundle))
+    assert text == 'FROM ./a.gguf\nTEMPLATE "{{ .Prompt }}"\nPARAMETER stop "[EOS]"\n'
+
+
+def test_a_folder_of_others_becomes_gguf(tmp_path):
+    bundle = save_shape(tmp_path / "run" / "pretrain", "llama")
+    export_as_folder(tmp_path / "run" / "pretrain", tmp_path / "folder")
+    described = json.loads((tmp_path / "folder" / "config.json").read_text())
+    assert described["model_type"] == "llama"
+    path = export_as_gguf(tmp_path / "folder", tmp_path / "out", "f32")
+    prompt = bundle.tokenizer.encode(TEXT)[:9]
+    with read_by_llama_cpp(path) as llama:
+        assert greedy(llama, prompt, 20) == list(generate(bundle.model, prompt, GREEDY))[:20]
+    assert set(FAMILIES) >= {"gpt2", "llama", "qwen2", "qwen3"}
