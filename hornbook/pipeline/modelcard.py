@@ -62,7 +62,10 @@ def _model(bundle: Bundle) -> Iterator[str]:
     if "template" in bundle.facts:
         yield f"- Conversations: the template {bundle.facts['template']!r}, inside the files"
     yield f"- Context: {config.context_length:,} tokens; vocabulary: {config.vocab_size:,}"
-    yield f"- Weights: SHA-256 `{bundle.manifest.fingerprint}`\n"
+    if "family" in bundle.facts:
+        yield f"- Weights: of a {bundle.facts['family']} model made elsewhere, {bundle.path.name}\n"
+    else:
+        yield f"- Weights: SHA-256 `{bundle.manifest.fingerprint}`\n"
 
 
 def _data(bundle: Bundle, recipe: dict[str, Any], licence: str) -> Iterator[str]:

@@ -86,7 +86,7 @@ def _pattern_name(step: Any) -> str | None:
     if kinds == ["Split", "ByteLevel"] and not splits_itself:
         stated = (steps[0].get("pattern") or {}).get("Regex")
         kept = steps[0].get("behavior") == "Isolated" and not steps[0].get("invert")
-        return PATTERNS.get(stated) if kept else None
+        return PATTERNS.get(str(stated)) if kept else None
     return None
 
 
