@@ -14,8 +14,8 @@ from hornbook.errors import HornbookError
 from hornbook.model.presets import resolve
 from hornbook.pipeline.bundle import load_bundle
 from hornbook.pipeline.classifiers import finetune_classifiers
-from hornbook.pipeline.context import Context
-from hornbook.pipeline.corpus import INSTRUCTIONS, Corpus, make_corpus
+from hornbook.pipeline.context import Context, Part
+from hornbook.pipeline.corpus import INSTRUCTIONS, Corpus, make_corpora
 from hornbook.pipeline.finetune import NOT_SET, check_examples
 from hornbook.pipeline.followers import finetune_followers
 from hornbook.pipeline.pretrain import pretrain
@@ -71,12 +71,12 @@ def _report(context: Context, outcome: Outcome) -> Path:
     return report_on(context, outcome)
 
 
-def tokenize_corpus(recipe: Recipe) -> tuple[Corpus, Tokenizer]:
-    """The stages up to the tokenizer."""
+def tokenize_corpus(recipe: Recipe) -> tuple[dict[str, Corpus], Tokenizer]:
+    """The stages up to the tokenizer; the corpora by name."""
     workspace = Workspace(recipe.directory)
     with workspace.lock():
-        corpus = make_corpus(recipe, workspace)
-        return corpus, make_tokenizer(recipe, workspace, corpus)
+        corpora = make_corpora(recipe, workspace)
+        return corpora, make_tokenizer(recipe, workspace, corpora)
 
 
 def preview_recipe(recipe: Recipe, count: int) -> None:
@@ -85,8 +85,9 @@ def preview_recipe(recipe: Recipe, count: int) -> None:
     Raises:
         HornbookError: the recipe has none, or some of them are no good.
     """
-    corpus, tokenizer = tokenize_corpus(recipe)
-    own = corpus.example_file(INSTRUCTIONS)
+    corpora, tokenizer = tokenize_corpus(recipe)
+    files = (corpus.example_file(INSTRUCTIONS) for corpus in corpora.values())
+    own = next(filter(None, files), None)
     given = recipe.instruction.path
     path = Path(given) if given is not None else own
     if path is None:
@@ -104,10 +105,13 @@ def sample_tokens(recipe: Recipe) -> Context:
 
 def _up_to_tokens(recipe: Recipe, workspace: Workspace, processes: Processes = ONE) -> Context:
     runtime = _agreed_runtime(recipe.runtime, processes)
-    corpus = make_corpus(recipe, workspace)
-    tokenizer = make_tokenizer(recipe, workspace, corpus)
-    store = make_tokens(recipe, workspace, corpus, tokenizer)
-    return Context(recipe, workspace, runtime, corpus, tokenizer, store, processes)
+    corpora = make_corpora(recipe, workspace)
+    tokenizer = make_tokenizer(recipe, workspace, corpora)
+    parts = (
+        Part(name, corpus, make_tokens(recipe, workspace.part(name), corpus, tokenizer))
+        for name, corpus in corpora.items()
+    )
+    return Context(recipe, workspace, runtime, tokenizer, tuple(parts), processes)
 
 
 def _agreed_runtime(settings: RuntimeSettings, processes: Processes) -> Runtime:

@@ -43,6 +43,24 @@ FORMATS: dict[str, Format] = {
 SUFFIXES = tuple(FORMATS)
 
 
+class SourceSettings(Settings):
+    """One of several corpora that are mixed."""
+
+    name: str = Field(default="", pattern=r"^([A-Za-z0-9][A-Za-z0-9_.-]{0,63})?$")
+    """What it is called, in reports and as a folder: letters, digits, "_", "." and "-"."""
+    source: str = SAMPLE_WORLD
+    """As `corpus.source`."""
+    weight: float | None = Field(default=None, gt=0)
+    """How much of it is drawn, in proportion to the other weights; as much as it has when no source
+    has a weight."""
+    text_field: str | None = None
+    """Field or column with the text; `corpus.text_field` when not given."""
+    metadata_fields: tuple[str, ...] | None = None
+    """Fields or columns to keep; `corpus.metadata_fields` when not given."""
+    licence: str | None = None
+    """Under which licence; `corpus.licence` when not given."""
+
+
 class CorpusSettings(Settings):
     """Which text to learn from."""
 
@@ -51,6 +69,13 @@ class CorpusSettings(Settings):
     .html, .jsonl, .csv, .tsv and .parquet, each also as .gz or .zst; or "-" for text from standard
     input ("-.jsonl", "-.csv.gz" … for other kinds); or "hf:NAME[:CONFIG][:SPLIT]" for a Hugging Face
     dataset."""
+    sources: tuple[SourceSettings, ...] = ()
+    """Several corpora instead of one `source`, each cleaned, split and tokenized by itself, and mixed
+    in pre-training: [[corpus.sources]] with `name`, `source`, `weight`, and where they differ from
+    the settings here `text_field`, `metadata_fields` and `licence`."""
+    alpha: float = Field(default=1.0, ge=0, le=1)
+    """How sources are drawn: in proportion to weight ** alpha (0 to 1). 1 keeps to the weights, 0
+    draws equally from all; between them small sources are drawn more than their share."""
     text_field: str = "text"
     """Field of each JSONL line, or column of a table, that holds the text."""
     metadata_fields: tuple[str, ...] = ()
@@ -72,6 +97,41 @@ class CorpusSettings(Settings):
         if self.validation_share + self.test_share >= 1:
             raise ValueError("validation_share and test_share leave nothing to train on")
         return self
+
+    @model_validator(mode="after")
+    def _one_or_several(self) -> Self:
+        names = [source.name for source in self.sources]
+        if self.sources and self.source != SAMPLE_WORLD:
+            raise ValueError("give source or sources, not both")
+        if "" in names:
+            raise ValueError("every one of sources needs a name")
+        if len({name.casefold() for name in names}) < len(names):
+            raise ValueError("two of sources have the same name")
+        if len({source.weight is None for source in self.sources}) > 1:
+            raise ValueError("give every one of sources a weight, or none")
+        return self
+
+    @property
+    def parts(self) -> dict[str, Self]:
+        """The corpora one by one, by name, each as if it were the only one; one has the name ""."""
+        if not self.sources:
+            return {"": self}
+        return {source.name: self._alone(source) for source in self.sources}
+
+    @property
+    def weights(self) -> dict[str, float] | None:
+        """By name, where they are given."""
+        weights = {source.name: source.weight for source in self.sources}
+        return {n: w for n, w in weights.items() if w is not None} or None
+
+    @property
+    def has_sample_world(self) -> bool:
+        """Whether the sample world is among the corpora."""
+        return any(part.source == SAMPLE_WORLD for part in self.parts.values())
+
+    def _alone(self, source: SourceSettings) -> Self:
+        own = source.model_dump(exclude_none=True, exclude={"name", "weight"})
+        return self.model_copy(update={**own, "sources": (), "alpha": 1.0})
 
 
 def read_corpus(

@@ -1,14 +1,29 @@
 """What the training stages of one run share."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from hornbook.pipeline.corpus import Corpus
 from hornbook.pipeline.recipe import Recipe
-from hornbook.pipeline.workspace import Workspace
+from hornbook.pipeline.workspace import SOURCES, Workspace
 from hornbook.processes import ONE, Processes
 from hornbook.runtime import Runtime
 from hornbook.sampling.token_store import TokenStore
 from hornbook.tokenizing.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True)
+class Part:
+    """One corpus of a run, and its tokens."""
+
+    name: str
+    """"" where it is the only one."""
+    corpus: Corpus
+    store: TokenStore
+
+    def split_name(self, split: str) -> str:
+        """One of its splits, as an error message calls it."""
+        return f"the {split} split of {self.name}" if self.name else f"the {split} split"
 
 
 @dataclass(frozen=True)
@@ -18,7 +33,24 @@ class Context:
     recipe: Recipe
     workspace: Workspace
     runtime: Runtime
-    corpus: Corpus
     tokenizer: Tokenizer
-    store: TokenStore
+    parts: tuple[Part, ...]
+    """One, or the sources of a mixture."""
     processes: Processes = ONE
+
+    def example_file(self, name: str) -> Path | None:
+        """The sample world's labelled or instruction set, where it is among the corpora."""
+        return next(filter(None, (part.corpus.example_file(name) for part in self.parts)), None)
+
+    def token_counts(self, split: str) -> int:
+        """How many tokens all parts together have in a split."""
+        return sum(part.store.token_counts[split] for part in self.parts)
+
+    def fingerprints(self) -> dict[str, str]:
+        """Those of all token stores, by where they stand in the run's directory."""
+        return {place(part.name, "tokens"): part.store.fingerprint for part in self.parts}
+
+
+def place(part: str, stage: str) -> str:
+    """Where a part's stage stands in the run's directory."""
+    return f"{SOURCES}/{part}/{stage}" if part else stage

@@ -80,15 +80,27 @@ class Corpus:
         return path if path.exists() else None
 
 
+def make_corpora(recipe: Recipe, workspace: Workspace) -> dict[str, Corpus]:
+    """Each corpus of the recipe by its name, which is "" where it is the only one."""
+    return {
+        name: make_corpus(recipe.model_copy(update={"corpus": part}), workspace.part(name))
+        for name, part in recipe.corpus.parts.items()
+    }
+
+
 def make_corpus(recipe: Recipe, workspace: Workspace) -> Corpus:
-    """Read the user's documents or generate the sample world, clean them, and split them."""
+    """Read the user's documents or generate the sample world, clean them, and split them.
+
+    The recipe has one `corpus.source`, not several.
+    """
     sample_world = recipe.corpus.source == SAMPLE_WORLD
     settings = {
-        "corpus": recipe.corpus.model_dump(mode="json"),
+        "corpus": recipe.corpus.model_dump(mode="json", exclude={"sources", "alpha"}),
         "world": recipe.world.model_dump(mode="json") if sample_world else None,
         "seed": recipe.runtime.seed,
         **cleaning_settings(recipe),
     }
+    workspace.directory.mkdir(parents=True, exist_ok=True)
     source = find_source(recipe.corpus, workspace.directory)
     inputs = {**source.inputs, **hashes(further_files(recipe))}
 

@@ -5,35 +5,68 @@ from collections.abc import Iterator
 from typing import Any
 
 from hornbook import __version__
-from hornbook.corpus.readers import SAMPLE_WORLD
+from hornbook.corpus.readers import SAMPLE_WORLD, CorpusSettings
 from hornbook.corpus.split import SPLITS
+from hornbook.model.presets import resolve
 from hornbook.pipeline.cleaning import cleaning_settings
-from hornbook.pipeline.context import Context
+from hornbook.pipeline.context import Context, Part
+from hornbook.pipeline.datasets import train_dataset
+from hornbook.sampling.mixture import Mixture
 
 INPUTS_SHOWN = 200
 """Files named at most; the corpus' manifest names them all."""
 
 
 def datacard(context: Context) -> str:
-    """The card as Markdown: source, hashes, counts, steps with settings, tallies and examples."""
-    return "\n".join([*_head(context), *_sources(context), *_counts(context), *_steps(context)])
+    """The card as Markdown: source, hashes, counts, steps with settings, tallies and examples; of
+    each corpus, where several are mixed."""
+    lines = [*_head(context)]
+    for part in context.parts:
+        if part.name:
+            lines.append(f"# {part.name}\n")
+        corpus = context.recipe.corpus.parts[part.name]
+        lines += [*_origin(part, corpus), *_sources(part), *_counts(part), *_steps(context, part)]
+    return "\n".join(lines)
 
 
 def _head(context: Context) -> Iterator[str]:
-    recipe = context.recipe
-    made = recipe.corpus.source == SAMPLE_WORLD
     yield "# Data card\n"
-    yield f"- Source: {_code(recipe.corpus.source)}"
+    yield f"- Made with Hornbook {__version__}, seed {context.recipe.runtime.seed}"
+    if len(context.parts) > 1 or context.parts[0].name:
+        yield from _mixture(context)
+
+
+def _mixture(context: Context) -> Iterator[str]:
+    """What is drawn from each source in an epoch of pre-training, which has as many samples as all
+    sources together."""
+    config = resolve(context.recipe.model, context.tokenizer.vocab_size)
+    mixture = train_dataset(context, config)
+    assert isinstance(mixture, Mixture)
+    weights = context.recipe.corpus.weights or {}
+    yield f"- A mixture of {len(context.parts)} sources, alpha {context.recipe.corpus.alpha:g}\n"
+    yield "## Mixture\n"
+    yield "| source | weight | tokens | share drawn | epochs of it in one of the mixture |"
+    yield "| --- | ---: | ---: | ---: | ---: |"
+    for part in context.parts:
+        weight = f"{weights[part.name]:g}" if weights else "its size"
+        share, epochs = mixture.shares[part.name], mixture.epochs[part.name]
+        tokens = part.store.token_counts["train"]
+        yield f"| {part.name} | {weight} | {tokens:,} | {share:.1%} | {epochs:.2f} |"
+    yield ""
+
+
+def _origin(part: Part, settings: CorpusSettings) -> Iterator[str]:
+    made = settings.source == SAMPLE_WORLD
     own = "made by Hornbook, free of rights" if made else "not stated (`corpus.licence`)"
-    yield f"- Licence: {recipe.corpus.licence or own}"
-    yield f"- Corpus: SHA-256 {_code(context.corpus.fingerprint)}"
-    yield f"- Tokens: SHA-256 {_code(context.store.fingerprint)}"
-    yield f"- Made with Hornbook {__version__}, seed {recipe.runtime.seed}\n"
+    yield f"- Source: {_code(settings.source)}"
+    yield f"- Licence: {settings.licence or own}"
+    yield f"- Corpus: SHA-256 {_code(part.corpus.fingerprint)}"
+    yield f"- Tokens: SHA-256 {_code(part.store.fingerprint)}\n"
 
 
-def _sources(context: Context) -> Iterator[str]:
-    inputs = context.corpus.manifest.inputs
-    files = context.corpus.manifest.facts["sources"]
+def _sources(part: Part) -> Iterator[str]:
+    inputs = part.corpus.manifest.inputs
+    files = part.corpus.manifest.facts["sources"]
     if not inputs:
         return
     yield "## Sources\n"
@@ -46,8 +79,8 @@ def _sources(context: Context) -> Iterator[str]:
     yield ""
 
 
-def _counts(context: Context) -> Iterator[str]:
-    corpus, store = context.corpus, context.store
+def _counts(part: Part) -> Iterator[str]:
+    corpus, store = part.corpus, part.store
     read = corpus.cleaning["read"]
     yield "## Counts\n"
     yield "| | documents | characters | tokens |\n| --- | ---: | ---: | ---: |"
@@ -58,11 +91,11 @@ def _counts(context: Context) -> Iterator[str]:
     yield f"\nUnreadable lines, rows and documents set aside: {corpus.bad:,}.\n"
 
 
-def _steps(context: Context) -> Iterator[str]:
+def _steps(context: Context, part: Part) -> Iterator[str]:
     yield "## Cleaning\n"
     settings = cleaning_settings(context.recipe)
     yield f"```json\n{json.dumps(settings, indent=1, ensure_ascii=False)}\n```\n"
-    steps = context.corpus.cleaning["steps"]
+    steps = part.corpus.cleaning["steps"]
     if not steps:
         yield "No step was asked for.\n"
         return

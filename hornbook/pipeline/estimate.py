@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from rich.console import RenderableType
 from rich.table import Table
@@ -14,8 +13,8 @@ from hornbook.model.transformer import Transformer, count_parameters
 from hornbook.pipeline.amounts import Amounts
 from hornbook.pipeline.recipe import Recipe
 from hornbook.runtime import Runtime, choose_runtime
-from hornbook.sampling.loader import Loader
-from hornbook.sampling.windows import make_windows
+from hornbook.sampling.loader import count_batches
+from hornbook.sampling.windows import length_for
 from hornbook.training.acceleration import accelerate
 from hornbook.training.batch_size import free_memory
 from hornbook.training.flops import training_flops
@@ -105,7 +104,7 @@ def estimate(recipe: Recipe, amounts: Amounts) -> Estimate:
         parameter_bytes=parameter_bytes,
         optimizer_bytes=optimizer_bytes,
         flops_per_token=training_flops(shapes, width),
-        evaluated_sequences=_evaluated_sequences(recipe, amounts, plan, width),
+        evaluated_sequences=_evaluated_sequences(recipe, amounts, plan),
         checkpoints=min(_times(plan, plan.save_every), recipe.training.keep + 1),
         rehearsal=_rehearse(recipe, config, width, runtime) if fits else None,
         runtime=runtime,
@@ -113,15 +112,11 @@ def estimate(recipe: Recipe, amounts: Amounts) -> Estimate:
 
 
 def _plan(recipe: Recipe, amounts: Amounts, config: ModelConfig) -> tuple[Plan, int]:
-    """The run's plan and the width of its windows, from the number of tokens alone."""
-    tokens = np.broadcast_to(np.uint16(0), (amounts.tokens["train"],))  # takes no memory
+    """The run's plan and the width of its windows, from the number of samples alone."""
     sampling, training = recipe.sampling, recipe.training
-    # Packed documents come to some more rows: of their padding nothing is known without boundaries.
-    windows = make_windows(tokens, sampling, config.context_length, "the train split")
-    loader = Loader(windows, training.batch_size, seed=0, drop_last=sampling.drop_last)
-    width = windows.max_length
-    plan = plan_training(training, loader.batches_per_epoch, training.batch_size * width)
-    return plan, width
+    batches = count_batches(amounts.samples["train"], training.batch_size, sampling.drop_last)
+    width = length_for(sampling, config.context_length)
+    return plan_training(training, batches, training.batch_size * width), width
 
 
 def _bytes(tensors: dict[str, torch.Tensor]) -> int:
@@ -141,11 +136,10 @@ def _times(plan: Plan, every: int) -> int:
     return 1 if every == 0 else -(-plan.total_steps // every)
 
 
-def _evaluated_sequences(recipe: Recipe, amounts: Amounts, plan: Plan, width: int) -> int:
-    validation = -(-amounts.tokens["validation"] // width)
-    limit = recipe.training.eval_sequences
+def _evaluated_sequences(recipe: Recipe, amounts: Amounts, plan: Plan) -> int:
+    validation, limit = amounts.samples["validation"], recipe.training.eval_sequences
     at_once = validation if limit is None else min(limit, validation)
-    at_the_end = -(-(amounts.tokens["test"] or amounts.tokens["validation"]) // width)
+    at_the_end = amounts.samples["test"] or validation
     return _times(plan, plan.eval_every) * at_once + at_the_end
 
 

@@ -7,8 +7,8 @@ from hornbook.console import console, meter
 from hornbook.model.presets import resolve
 from hornbook.model.transformer import Transformer, count_parameters
 from hornbook.pipeline.context import Context
+from hornbook.pipeline.datasets import train_dataset
 from hornbook.pipeline.micro_batch import find_micro_batch
-from hornbook.pipeline.pretrain import windows_of
 from hornbook.report.curves import range_test_png
 from hornbook.sampling.loader import Loader
 from hornbook.training.lr_finder import RangeTest, find_lr
@@ -29,8 +29,7 @@ def find_learning_rate(context: Context, steps: int) -> RangeTest:
     seed = torch.Generator().manual_seed(recipe.runtime.seed)
     model = Transformer(config, seed).to(runtime.device)
     console.print(f"  {count_parameters(model):,} parameters · {runtime.reason}", style="dim")
-    windows = windows_of(context, config, "train")
-    loader = Loader(windows, recipe.training.batch_size, recipe.runtime.seed)
+    loader = Loader(train_dataset(context, config), recipe.training.batch_size, recipe.runtime.seed)
     settings = recipe.training
     if settings.micro_batch_size == "auto":
         size = find_micro_batch(model, loader, runtime, ALONE)

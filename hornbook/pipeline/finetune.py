@@ -80,7 +80,7 @@ def examples_path(context: Context, given: str | None, own: str, setting: str) -
     """
     if given is not None:
         return Path(given)
-    path = context.corpus.example_file(own)
+    path = context.example_file(own)
     if path is None:
         raise HornbookError(NOT_SET.format(setting))
     return path

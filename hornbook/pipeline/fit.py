@@ -30,7 +30,7 @@ from hornbook.sampling.batch import Batch
 from hornbook.sampling.loader import Loader
 from hornbook.sampling.prefetch import prefetched
 from hornbook.training.acceleration import accelerate
-from hornbook.training.evaluation import Score, evaluate
+from hornbook.training.evaluation import Score, evaluate, pooled
 from hornbook.training.flops import Cost, training_cost
 from hornbook.training.guard import Spike, SpikeGuard
 from hornbook.training.loop import Interrupt, Step, hold_interrupt, train_steps
@@ -52,8 +52,10 @@ class Task:
     model: Transformer
     """Trained in place: those parameters that require gradients."""
     train: Loader
-    validation: Loader | None
-    """None when no data were held out: then the last weights are kept instead of the best."""
+    validation: Loader | Mapping[str, Loader] | None
+    """None when no data were held out: then the last weights are kept instead of the best. Several
+    by name are scored each by itself, and the best weights are those with the best mean over all
+    positions."""
     settings: TrainingSettings
     tokenizer_fingerprint: str
     tokens_per_batch: int
@@ -105,6 +107,8 @@ class Fitted:
         if self.validation is not None:
             figures["validation_loss"] = self.validation.loss
             figures["validation_perplexity"] = self.validation.perplexity
+            for name, score in self.validation.sources.items():
+                figures[f"validation_loss/{name}"] = score.loss
         return figures
 
 
@@ -297,7 +301,9 @@ class _Fit:
             f"evaluations; kept are the weights of step {best[0]:,} (loss {best[1].loss:.3f})"
         )
 
-    def _evaluate(self, validation: Loader) -> Score:
+    def _evaluate(self, validation: Loader | Mapping[str, Loader]) -> Score:
+        if isinstance(validation, Mapping):
+            return pooled({name: self._evaluate(one) for name, one in validation.items()})
         return evaluate(self.task.model, validation.epoch(), self.runtime, self.parallel)
 
     def _sample(self, step: Step, sample: Callable[[Transformer], str]) -> None:

@@ -9,9 +9,11 @@ from rich.table import Table
 from hornbook.artifact import write_text
 from hornbook.console import console
 from hornbook.corpus.split import SPLITS
-from hornbook.pipeline.context import Context
+from hornbook.model.presets import resolve
+from hornbook.pipeline.context import Context, Part
 from hornbook.pipeline.corpus import QUARANTINE, Corpus
 from hornbook.pipeline.datacard import datacard
+from hornbook.pipeline.datasets import describe_dataset, train_dataset
 
 CARD = "datacard.md"
 
@@ -32,32 +34,39 @@ def show_prepared(context: Context) -> Path:
     print_account(context)
     path = context.workspace.directory / CARD
     write_text(path, datacard(context))
-    corpus = context.corpus
-    if corpus.bad:
-        kept = corpus.directory / QUARANTINE
-        console.print(f"{corpus.bad:,} could not be read: {kept}", markup=False)
+    for part in context.parts:
+        corpus = part.corpus
+        if corpus.bad:
+            kept = corpus.directory / QUARANTINE
+            console.print(f"{corpus.bad:,} could not be read: {kept}", markup=False)
     console.print(f"\ndata card: {path}", markup=False)
     return path
 
 
 def print_account(context: Context) -> None:
     """Documents and characters in, removed by each step, and out; tokens at the end."""
-    table = Table("", box=None, pad_edge=False)
-    for heading in ("documents", "changed", "characters", "tokens"):
-        table.add_column(heading, justify="right")
-    for row in account(context):
-        numbers = (row.documents, row.changed, row.characters, row.tokens)
-        table.add_row(row.name, *("" if n is None else f"{n:,}" for n in numbers))
-    console.print()
-    console.print(table)
+    for part in context.parts:
+        table = Table(part.name, box=None, pad_edge=False)
+        for heading in ("documents", "changed", "characters", "tokens"):
+            table.add_column(heading, justify="right")
+        for row in account(part):
+            numbers = (row.documents, row.changed, row.characters, row.tokens)
+            table.add_row(row.name, *("" if n is None else f"{n:,}" for n in numbers))
+        console.print()
+        console.print(table)
+    if context.recipe.corpus.sources:
+        config = resolve(context.recipe.model, context.tokenizer.vocab_size)
+        console.print()
+        for line in describe_dataset(train_dataset(context, config)):
+            console.print(line, markup=False)
 
 
-def account(context: Context) -> Iterator[Row]:
+def account(part: Part) -> Iterator[Row]:
     """Every line: what was read, what each step took away (negative), what is left, by split.
 
     Characters stand beside a step as a whole, documents beside each filter in it.
     """
-    corpus, store = context.corpus, context.store
+    corpus, store = part.corpus, part.store
     before = corpus.cleaning["read"]
     yield Row("read", before["documents"], before["characters"])
     for step in corpus.cleaning["steps"]:

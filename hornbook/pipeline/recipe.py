@@ -10,7 +10,7 @@ from hornbook.corpus.decontamination import DecontaminationSettings
 from hornbook.corpus.deduplication import DeduplicationSettings
 from hornbook.corpus.privacy.redaction import PrivacySettings
 from hornbook.corpus.quality.settings import QualitySettings
-from hornbook.corpus.readers import SAMPLE_WORLD, CorpusSettings
+from hornbook.corpus.readers import CorpusSettings
 from hornbook.corpus.world.settings import WorldSettings
 from hornbook.finetuning.classification import ClassificationSettings
 from hornbook.finetuning.instruction import InstructionSettings
@@ -87,12 +87,12 @@ class Recipe(Settings):
     @property
     def classifies(self) -> bool:
         """Whether there are labelled texts to learn from."""
-        return self.classification.path is not None or self.corpus.source == SAMPLE_WORLD
+        return self.classification.path is not None or self.corpus.has_sample_world
 
     @property
     def instructs(self) -> bool:
         """Whether there are instructions to learn from."""
-        return self.instruction.path is not None or self.corpus.source == SAMPLE_WORLD
+        return self.instruction.path is not None or self.corpus.has_sample_world
 
 
 def load_recipe(path: Path | None = None, overrides: Sequence[str] = ()) -> Recipe:

@@ -7,8 +7,8 @@ from hornbook.finetuning.conversations import read_conversations
 from hornbook.model.presets import resolve
 from hornbook.pipeline.classifiers import labelled_path
 from hornbook.pipeline.context import Context
+from hornbook.pipeline.datasets import windows_of
 from hornbook.pipeline.followers import follower_dataset, in_rows, instructions_path
-from hornbook.pipeline.pretrain import windows_of
 from hornbook.sampling.show import show_windows
 
 EXAMPLES = 200
@@ -19,9 +19,10 @@ def show_samples(context: Context, count: int) -> None:
     """Print windows of pre-training, and examples of each fine-tuning that the recipe has."""
     recipe, tokenizer = context.recipe, context.tokenizer
     config = resolve(recipe.model, tokenizer.vocab_size)
-    windows = windows_of(context, config, "train")
-    console.rule("pre-training")
-    console.print(show_windows(tokenizer, windows, range(min(count, len(windows)))))
+    for part in context.parts:
+        windows = windows_of(context, config, part, "train")
+        console.rule(f"pre-training: {part.name}" if part.name else "pre-training")
+        console.print(show_windows(tokenizer, windows, range(min(count, len(windows)))))
     if recipe.classifies:
         console.rule("classification")
         _show_labelled(context, config.context_length, count)

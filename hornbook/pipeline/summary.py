@@ -9,7 +9,7 @@ from typing import Any
 from hornbook.corpus.split import SPLITS
 from hornbook.evaluation.answers import Answer
 from hornbook.model.config import ModelConfig
-from hornbook.pipeline.context import Context
+from hornbook.pipeline.context import Context, Part
 from hornbook.pipeline.finetune import Finetuned
 from hornbook.pipeline.history import METRICS, picture_as_svg
 from hornbook.pipeline.pretrain import Pretrained
@@ -38,7 +38,7 @@ class Outcome:
 def report_on(context: Context, outcome: Outcome) -> Path:
     """Write the run's report.html and return its path."""
     sections = [
-        _corpus_section(context),
+        *(_corpus_section(context, part) for part in context.parts),
         _tokens_section(context),
         _pretraining_section(outcome.pretrained),
     ]
@@ -72,21 +72,21 @@ def _headline(outcome: Outcome) -> list[tuple[str, str]]:
     return figures
 
 
-def _corpus_section(context: Context) -> Section:
-    corpus = context.corpus
+def _corpus_section(context: Context, part: Part) -> Section:
+    corpus = part.corpus
     rows = [
         [
             split,
             f"{corpus.count(split):,}",
             f"{corpus.characters(split):,}",
-            f"{context.store.token_counts[split]:,}",
+            f"{part.store.token_counts[split]:,}",
         ]
         for split in SPLITS
     ]
     texts = islice(corpus.texts("train"), 3)
     return Section(
-        "Corpus",
-        lead=f"Source: {context.recipe.corpus.source}.",
+        f"Corpus: {part.name}" if part.name else "Corpus",
+        lead=f"Source: {context.recipe.corpus.parts[part.name].source}.",
         tables=[Table(["split", "documents", "characters", "tokens"], rows)],
         samples=[
             Sample(f"training document {number}", _excerpt(text))
@@ -101,9 +101,10 @@ def _excerpt(text: str) -> str:
 
 def _tokens_section(context: Context) -> Section:
     tokenizer = context.tokenizer
-    texts = list(islice(context.corpus.texts("train"), DOCUMENTS_DESCRIBED))
+    first = context.parts[0]
+    texts = list(islice(first.corpus.texts("train"), DOCUMENTS_DESCRIBED))
     facts = describe(tokenizer, texts)
-    ids = context.store.split("train")[:TOKENS_SHOWN]
+    ids = first.store.split("train")[:TOKENS_SHOWN]
     return Section(
         "Tokens",
         lead="The first tokens of the training set, as the model reads them.",
@@ -125,6 +126,8 @@ def _pretraining_section(pretrained: Pretrained) -> Section:
     results = pretrained.results
     held_out = results.get("held_out")
     scores = [] if held_out is None else [_scores_table(held_out)]
+    if "mixture" in results:
+        scores.append(_mixture_table(results["mixture"]))
     while_training = [
         Sample(f"step {record['step']:,}", record["text"])
         for record in read_metrics(pretrained.folder / METRICS, "sample")
@@ -143,9 +146,19 @@ def _pretraining_section(pretrained: Pretrained) -> Section:
 
 
 def _scores_table(held_out: Mapping[str, Any]) -> Table:
-    figures = [f"{held_out[name]:.3f}" for name in ("loss", "perplexity", "bits_per_byte")]
-    row = [held_out["split"], *figures, f"{held_out['tokens']:,}"]
-    return Table(["split", "loss", "perplexity", "bits a byte", "tokens scored"], [row])
+    rows = [_scores_row(held_out["split"], held_out)]
+    rows += (_scores_row(name, one) for name, one in held_out.get("sources", {}).items())
+    return Table(["split", "loss", "perplexity", "bits a byte", "tokens scored"], rows)
+
+
+def _scores_row(name: str, scores: Mapping[str, Any]) -> list[str]:
+    figures = [f"{scores[key]:.3f}" for key in ("loss", "perplexity", "bits_per_byte")]
+    return [name, *figures, f"{scores['tokens']:,}"]
+
+
+def _mixture_table(mixture: Mapping[str, Any]) -> Table:
+    rows = [[name, f"{one['share']:.1%}", f"{one['epochs']:.2f}"] for name, one in mixture.items()]
+    return Table(["source", "share of what was trained on", "epochs of it"], rows)
 
 
 def _classification_section(found: Sequence[Finetuned]) -> Section:

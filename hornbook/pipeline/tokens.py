@@ -1,13 +1,14 @@
 """Stages 1 and 2 of a run: the tokenizer, and the corpus as token ids."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from hornbook.console import Meter, console, meter
 from hornbook.corpus.split import SPLITS
+from hornbook.pipeline.context import place
 from hornbook.pipeline.corpus import Corpus
 from hornbook.pipeline.recipe import Recipe
 from hornbook.pipeline.workspace import Workspace
@@ -25,37 +26,46 @@ WORTH_A_WORD = 10_000_000
 """Characters from which a slower way of encoding is worth telling."""
 
 
-def make_tokenizer(recipe: Recipe, workspace: Workspace, corpus: Corpus) -> Tokenizer:
-    """Train a tokenizer on the training documents, or load the one that the recipe names."""
+def make_tokenizer(
+    recipe: Recipe, workspace: Workspace, corpora: Mapping[str, Corpus]
+) -> Tokenizer:
+    """Train a tokenizer on the training documents of all corpora, or load the one that the recipe
+    names."""
     settings = recipe.tokenizer
     loaded = Tokenizer.open(Path(settings.load)) if settings.load is not None else None
-    inputs = {"corpus": corpus.fingerprint} if loaded is None else {"loaded": loaded.fingerprint}
+    inputs = {place(name, "corpus"): corpus.fingerprint for name, corpus in corpora.items()}
+    if loaded is not None:
+        inputs = {"loaded": loaded.fingerprint}
 
     def make(path: Path) -> None:
-        (loaded or _train(recipe, corpus)).save(path)
+        (loaded or _train(recipe, corpora.values())).save(path)
 
     return workspace.once(
         "tokenizer", settings.model_dump(mode="json"), inputs, make, Tokenizer.load
     )
 
 
-def _train(recipe: Recipe, corpus: Corpus) -> Tokenizer:
+def _train(recipe: Recipe, corpora: Collection[Corpus]) -> Tokenizer:
     limit = recipe.tokenizer.max_characters
-    whole = limit is None or corpus.characters("train") <= limit
-    texts = _Beginning(corpus, None if whole else limit)
-    return Tokenizer.train(texts, recipe.tokenizer, corpus.count("train") if whole else None)
+    total = sum(corpus.characters("train") for corpus in corpora)
+    if limit is None or total <= limit:
+        count = sum(corpus.count("train") for corpus in corpora)
+        return Tokenizer.train(_Beginnings(corpora), recipe.tokenizer, count)
+    return Tokenizer.train(_Beginnings(corpora, limit / total), recipe.tokenizer, None)
 
 
 @dataclass(frozen=True)
-class _Beginning:
+class _Beginnings:
     """The texts to train a tokenizer on; they can be gone through again."""
 
-    corpus: Corpus
-    limit: int | None
+    corpora: Collection[Corpus]
+    share: float = 1.0
+    """Of each corpus' characters, from its beginning."""
 
     def __iter__(self) -> Iterator[str]:
-        texts = self.corpus.texts("train")
-        return texts if self.limit is None else _first(texts, self.limit)
+        for corpus in self.corpora:
+            texts, characters = corpus.texts("train"), corpus.characters("train")
+            yield from texts if self.share == 1 else _first(texts, round(self.share * characters))
 
 
 def _first(texts: Iterator[str], characters: int) -> Iterator[str]:

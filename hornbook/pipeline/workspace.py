@@ -19,6 +19,8 @@ KEY = "key.json"
 """In each stage's folder: the settings and inputs that it was, or is being, made from."""
 RESULTS = "results.json"
 """What a training stage found; there once it is complete."""
+SOURCES = "sources"
+"""The folder of the corpora and token stores of a mixture, one folder for each."""
 PREVIOUS = "previous"
 """The folder of results that other settings made."""
 
@@ -30,6 +32,12 @@ class Workspace:
     """Where a run keeps its stages."""
 
     directory: Path
+    label: str = ""
+    """What stands before a stage's name in what is printed."""
+
+    def part(self, name: str) -> "Workspace":
+        """Where the stages of one of several corpora are kept; this one for the name ""."""
+        return Workspace(self.directory / SOURCES / name, f"{name} ") if name else self
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -77,13 +85,14 @@ class Workspace:
             except HornbookError as damage:
                 console.print(f"{damage} It is made again.", markup=False)
             else:
-                announce(stage, "unchanged")
+                announce(self.label + stage, "unchanged")
                 return result
         self._set_aside(path)
+        self.directory.mkdir(parents=True, exist_ok=True)
         started = time.monotonic()
         make(path)
         _write_key(path, key)
-        announce(stage, f"{time.monotonic() - started:.1f} s")
+        announce(self.label + stage, f"{time.monotonic() - started:.1f} s")
         return read(path)
 
     def resumable(self, stage: str, settings: Mapping[str, Any], inputs: Mapping[str, str]) -> Path:

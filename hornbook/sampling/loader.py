@@ -36,15 +36,13 @@ class Loader:
             HornbookError: no sample, fewer than one batch of them with `drop_last`, or a batch
                 size that `world_size` does not divide.
         """
-        _require_batches(len(dataset), batch_size, drop_last)
+        self.batches_per_epoch = count_batches(len(dataset), batch_size, drop_last)
+        """Batches that `batches` draws in one epoch."""
         _require_shares(batch_size, world_size)
         self.dataset = dataset
         """What is drawn from."""
         self._batch_size, self._seed = batch_size, seed
         self._shuffle, self._rank, self._world_size = shuffle, rank, world_size
-        full, rest = divmod(len(dataset), batch_size)
-        self.batches_per_epoch = full + (not drop_last and rest > 0)
-        """Batches that `batches` draws in one epoch."""
         self.rows = batch_size // world_size
         """Samples of this process's share of a batch."""
 
@@ -92,6 +90,17 @@ class Loader:
         inputs, targets = self.dataset.collate(samples)
         targets[len(share) :] = IGNORE
         return Batch(inputs, targets, position, self.dataset.documents(samples))
+
+
+def count_batches(samples: int, batch_size: int, drop_last: bool) -> int:
+    """Batches that so many samples make in an epoch.
+
+    Raises:
+        HornbookError: there is not one.
+    """
+    _require_batches(samples, batch_size, drop_last)
+    full, rest = divmod(samples, batch_size)
+    return full + (not drop_last and rest > 0)
 
 
 def _require_batches(samples: int, batch_size: int, drop_last: bool) -> None:

@@ -107,6 +107,11 @@ class Mixture:
         numbers: Integers = np.searchsorted(self._firsts, np.asarray(indices), side="right") - 1
         return numbers
 
+    def locate(self, index: int) -> tuple[str, int]:
+        """The source that a sample is of, and its number there."""
+        number = int(self.source_of([index])[0])
+        return list(self.sources)[number], index - int(self._firsts[number])
+
     def collate(self, indices: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
         """Inputs and targets of these samples, each (batch, tokens) int64."""
         parts = [(rows, *source.collate(own)) for rows, own, source in self._by_source(indices)]

@@ -267,6 +267,15 @@ class DocumentPieces:
         return span[:-1], span[1:]
 
 
+def count_rows(lengths: npt.NDArray[np.integer], max_length: int, seed: int = 0) -> int:
+    """Rows that documents of these lengths, (documents,) in tokens with the one that ends each, are
+    packed into."""
+    boundaries = np.concatenate([[0], np.cumsum(lengths)])
+    nothing = np.broadcast_to(np.uint16(0), (int(boundaries[-1]),))  # takes no memory
+    pieces = DocumentPieces(nothing, boundaries, max_length, eos_id=0)
+    return len(best_fit(pieces.lengths, max_length, seed))
+
+
 class PackedExamples(PackedRows):
     """Finetuning examples, packed: several conversations a row, each read by itself.
 

@@ -1,8 +1,8 @@
 """How well a model predicts data held out."""
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 import torch
 
@@ -22,6 +22,8 @@ class Score:
     """Mean negative log-likelihood of a position, in nats."""
     tokens: int
     """Positions that the mean is over."""
+    sources: Mapping[str, "Score"] = field(default_factory=dict)
+    """By name, where held-out data of several sources were scored each by itself."""
 
     @property
     def perplexity(self) -> float:
@@ -40,6 +42,12 @@ class Score:
             byte_count: bytes of the text that the scored tokens spell.
         """
         return self.nats / math.log(2) / byte_count
+
+
+def pooled(scores: Mapping[str, Score]) -> Score:
+    """One score of several sources: the mean over all their positions, each source's beside it."""
+    tokens = sum(score.tokens for score in scores.values())
+    return Score(sum(score.nats for score in scores.values()) / tokens, tokens, dict(scores))
 
 
 @torch.no_grad()

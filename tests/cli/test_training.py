@@ -129,6 +129,29 @@ def test_the_estimate_is_what_a_run_takes(
     assert found.seconds > 0
 
 
+def test_packed_runs_and_mixtures_are_estimated_as_they_are(
+    tmp_path: Path, run_directory: Path
+) -> None:
+    texts = [
+        json.loads(line)["text"]
+        for line in (run_directory / "corpus" / "train.jsonl").read_text().splitlines()
+    ]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps({"text": t[:90]}) + "\n" for t in texts))
+    (tmp_path / "b.jsonl").write_text("".join(json.dumps({"text": t}) + "\n" for t in texts))
+    tables = (f"{{name='{name}', source='{tmp_path / name}.jsonl'}}" for name in "ab")
+    own = [f"corpus.sources=[{','.join(tables)}]", f"run.directory={tmp_path / 'run'}"]
+    own += ["sampling.packing=documents", "training.epochs=1", "training.batch_size=4"]
+    found = estimated(*own)
+    assert _run(["pretrain", *TINY, *own]) == 0
+    results = json.loads((tmp_path / "run" / "pretrain" / "results.json").read_text())
+    assert found.plan.total_steps == results["steps"]
+    packed = found.amounts.samples["train"]
+    assert packed * 128 > found.amounts.tokens["train"]  # some padding
+    recipe = load_recipe(None, [*TINY, *own])
+    guessed = guess_amounts(recipe)
+    assert guessed.samples["train"] == pytest.approx(packed, rel=0.1)
+
+
 def test_a_chinchilla_budget_by_hand(run_directory: Path) -> None:
     found = estimated(f"run.directory={run_directory}")
     assert found.optimal_tokens == 20 * found.parameters

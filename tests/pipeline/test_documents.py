@@ -7,8 +7,9 @@ import pytest
 
 from hornbook.errors import HornbookError
 from hornbook.model.config import ModelConfig
+from hornbook.pipeline.context import Part
 from hornbook.pipeline.corpus import make_corpus
-from hornbook.pipeline.pretrain import documents_of, windows_of
+from hornbook.pipeline.datasets import documents_of, windows_of
 from hornbook.pipeline.recipe import Recipe
 from hornbook.pipeline.workspace import Workspace
 from hornbook.sampling.packing import PackedDocuments
@@ -34,7 +35,8 @@ def context(tmp_path: Any) -> Any:
     ids = [list(map(int, text)) for text in corpus.texts("train")]
     store = write_tokens(tmp_path / "tokens", {"train": ids}, 10, "t")
     tokenizer = SimpleNamespace(eos_id=None)
-    return SimpleNamespace(recipe=recipe, corpus=corpus, store=store, tokenizer=tokenizer)
+    parts = (Part("", corpus, store),)
+    return SimpleNamespace(recipe=recipe, parts=parts, tokenizer=tokenizer)
 
 
 def test_documents_are_named_by_their_ids(context: Any) -> None:
@@ -58,7 +60,7 @@ def packing(context: Any, **changes: Any) -> Any:
 def test_documents_of_packed_rows_are_those_whose_tokens_are_trained(context: Any) -> None:
     config = ModelConfig(vocab_size=10, context_length=4, embed_dim=8, n_layers=1, n_heads=1)
     context.recipe = packing(context)
-    rows = windows_of(context, config, "train")
+    rows = windows_of(context, config, context.parts[0], "train")
     assert isinstance(rows, PackedDocuments)
     assert (len(rows), rows.efficiency) == (30, 1.0)  # five letters: four inputs
     [(start, _)] = rows.spans(0)
@@ -72,4 +74,4 @@ def test_packing_takes_no_stride(context: Any) -> None:
     config = ModelConfig(vocab_size=10, context_length=4, embed_dim=8, n_layers=1, n_heads=1)
     context.recipe = packing(context, stride=2)
     with pytest.raises(HornbookError, match=r"sampling\.stride moves windows .* leave one of them"):
-        windows_of(context, config, "train")
+        windows_of(context, config, context.parts[0], "train")
