@@ -68,10 +68,11 @@ class Estimate:
 
     @property
     def disk_bytes(self) -> int:
-        """Corpus, tokens, checkpoints and the final model."""
+        """Corpus, tokens and checkpoints; the last has no optimizer, and the model shares the file of
+        one of them."""
         checkpoint = self.parameter_bytes + self.optimizer_bytes
         data = self.amounts.corpus_bytes + self.amounts.token_bytes
-        return data + self.checkpoints * checkpoint + self.parameter_bytes
+        return data + (self.checkpoints - 1) * checkpoint + self.parameter_bytes
 
     @property
     def optimal_tokens(self) -> int:
