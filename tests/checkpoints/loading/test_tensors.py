@@ -162,7 +162,9 @@ pages = int(Path("/proc/self/statm").read_text().split()[1])
 model = {name: torch.empty(source.shape(name)) for name in source.names()}
 for name, tensor in model.items():
     tensor.copy_(source.read(name))
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+# Not getrusage's: that counts the memory of the process that started this one, too.
+status = Path("/proc/self/status").read_text()
+peak = int(status.split("VmHWM:")[1].split()[0]) * 1024
 print(peak - pages * resource.getpagesize())
 """
 
