@@ -9,19 +9,20 @@ from pathlib import Path
 from typing import Literal
 
 from hornbook.artifact import write_text
+from hornbook.checkpoints.store import LoadedModel
 from hornbook.console import console
 from hornbook.errors import HornbookError
-from hornbook.model.presets import resolve
 from hornbook.pipeline.bundle import load_bundle
 from hornbook.pipeline.classifiers import finetune_classifiers
 from hornbook.pipeline.context import Context, Part
 from hornbook.pipeline.corpus import INSTRUCTIONS, Corpus, make_corpora
 from hornbook.pipeline.finetune import NOT_SET, check_examples
 from hornbook.pipeline.followers import finetune_followers
-from hornbook.pipeline.pretrain import pretrain
+from hornbook.pipeline.pretrain import as_it_is, pretrain
 from hornbook.pipeline.preview import preview
 from hornbook.pipeline.questions import ask_some
 from hornbook.pipeline.recipe import Recipe, to_toml
+from hornbook.pipeline.starting import base_tokenizer, copy_base, starting_config
 from hornbook.pipeline.summary import REPORT, Outcome, report_on
 from hornbook.pipeline.tokens import make_tokenizer, make_tokens
 from hornbook.pipeline.workspace import Workspace
@@ -50,9 +51,9 @@ def run(recipe: Recipe, goal: Goal = "all") -> Path:
         if processes.is_main:
             require_trackers(recipe.run.trackers)
             write_text(workspace.directory / "recipe.toml", to_toml(recipe))
-        context = processes.main_first(lambda: _up_to_tokens(recipe, workspace, processes))
+        context = processes.main_first(lambda: _up_to_tokens(recipe, workspace, processes, goal))
 
-        outcome = Outcome(pretrain(context))
+        outcome = Outcome(pretrain(context) if recipe.pretrains(goal) else as_it_is(context))
         if goal == "classify" or (goal == "all" and recipe.classifies):
             outcome.classifiers = finetune_classifiers(context, outcome.pretrained.base)
         if goal == "instruct" or (goal == "all" and recipe.instructs):
@@ -76,7 +77,7 @@ def tokenize_corpus(recipe: Recipe) -> tuple[dict[str, Corpus], Tokenizer]:
     workspace = Workspace(recipe.directory)
     with workspace.lock():
         corpora = make_corpora(recipe, workspace)
-        return corpora, make_tokenizer(recipe, workspace, corpora)
+        return corpora, make_tokenizer(recipe, workspace, corpora, _base(recipe, workspace)[1])
 
 
 def preview_recipe(recipe: Recipe, count: int) -> None:
@@ -92,7 +93,7 @@ def preview_recipe(recipe: Recipe, count: int) -> None:
     path = Path(given) if given is not None else own
     if path is None:
         raise HornbookError(NOT_SET.format("instruction.path"))
-    context_length = resolve(recipe.model, tokenizer.vocab_size).context_length
+    context_length = starting_config(recipe.model, tokenizer.vocab_size).context_length
     preview(path, tokenizer, recipe.instruction, context_length, count)
 
 
@@ -103,15 +104,26 @@ def sample_tokens(recipe: Recipe) -> Context:
         return _up_to_tokens(recipe, workspace)
 
 
-def _up_to_tokens(recipe: Recipe, workspace: Workspace, processes: Processes = ONE) -> Context:
+def _up_to_tokens(
+    recipe: Recipe, workspace: Workspace, processes: Processes = ONE, goal: Goal = "pretrain"
+) -> Context:
     runtime = _agreed_runtime(recipe.runtime, processes)
-    corpora = make_corpora(recipe, workspace)
-    tokenizer = make_tokenizer(recipe, workspace, corpora)
+    base, own = _base(recipe, workspace)
+    corpora = make_corpora(recipe, workspace) if recipe.pretrains(goal) else {}
+    tokenizer = make_tokenizer(recipe, workspace, corpora, own)
+    if base is not None:
+        base.require_tokenizer(tokenizer.fingerprint)
     parts = (
         Part(name, corpus, make_tokens(recipe, workspace.part(name), corpus, tokenizer))
         for name, corpus in corpora.items()
     )
-    return Context(recipe, workspace, runtime, tokenizer, tuple(parts), processes)
+    return Context(recipe, workspace, runtime, tokenizer, tuple(parts), base, processes)
+
+
+def _base(recipe: Recipe, workspace: Workspace) -> tuple[LoadedModel | None, Tokenizer | None]:
+    """The model that the run starts from, and its tokenizer."""
+    base = copy_base(recipe, workspace)
+    return base, base_tokenizer(workspace) if base is not None else None
 
 
 def _agreed_runtime(settings: RuntimeSettings, processes: Processes) -> Runtime:

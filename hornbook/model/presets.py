@@ -73,6 +73,12 @@ class _Preset(Settings):
 
     preset: str = "mini"
     """Name of a model in the table of presets."""
+    path: str | None = None
+    """Start from a model that is there already, instead of a preset's fresh weights: a folder of
+    Hornbook's or of the Hugging Face hub, or hf:ORG/NAME[@REVISION]. Its tokenizer comes with it."""
+    continue_pretraining: bool = False
+    """Train the model at `path` further on the corpus first; otherwise fine-tuning starts from it as
+    it is, and the corpus is left alone (`hornbook pretrain` trains it in any case)."""
 
 
 def _changes() -> dict[str, Any]:
@@ -90,7 +96,14 @@ if TYPE_CHECKING:
     class ModelSettings(_Preset):
         """As it is made below: `preset`, and each field of `ModelConfig` or None."""
 
-        def __init__(self, *, preset: str = "mini", **changes: Any) -> None: ...
+        def __init__(
+            self,
+            *,
+            preset: str = "mini",
+            path: str | None = None,
+            continue_pretraining: bool = False,
+            **changes: Any,
+        ) -> None: ...
 
 else:
     ModelSettings = create_model(
@@ -112,6 +125,10 @@ def resolve(settings: ModelSettings, vocab_size: int) -> ModelConfig:
         near = difflib.get_close_matches(settings.preset, PRESETS, n=1)
         hint = f"did you mean {near[0]}" if near else f"known are {', '.join(PRESETS)}"
         raise HornbookError(f"model.preset: no preset {settings.preset!r}; {hint}.")
-    changes = settings.model_dump(exclude={"preset"}, exclude_none=True)
-    tree = {**PRESETS[settings.preset], **changes, "vocab_size": vocab_size}
+    tree = {**PRESETS[settings.preset], **changes_in(settings), "vocab_size": vocab_size}
     return validate(ModelConfig, tree, f"model (preset {settings.preset})")
+
+
+def changes_in(settings: ModelSettings) -> dict[str, Any]:
+    """The fields of a model's config that the settings give."""
+    return settings.model_dump(exclude=set(_Preset.model_fields), exclude_none=True)

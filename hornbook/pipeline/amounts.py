@@ -17,10 +17,10 @@ from hornbook.corpus.readers import (
 )
 from hornbook.corpus.split import SPLITS
 from hornbook.errors import HornbookError
-from hornbook.model.presets import resolve
 from hornbook.pipeline.context import Context, place
 from hornbook.pipeline.datasets import held_out_loaders, train_dataset
 from hornbook.pipeline.recipe import Recipe
+from hornbook.pipeline.starting import starting_config
 from hornbook.sampling.packing import count_rows
 from hornbook.sampling.token_store import id_dtype
 from hornbook.sampling.windows import length_for
@@ -146,7 +146,7 @@ def _guess(recipe: Recipe, size: int, texts: list[str], tokenizer: Tokenizer) ->
     lengths = np.array([len(ids) + 1 for ids in tokenizer.encode_batch(texts)])
     seen_bytes = sum(len(text.encode()) for text in texts)
     tokens = round(size * int(lengths.sum()) / seen_bytes)
-    config = resolve(recipe.model, tokenizer.vocab_size)
+    config = starting_config(recipe.model, tokenizer.vocab_size)
     length = length_for(recipe.sampling, config.context_length)
     if recipe.sampling.packing == "documents":
         rows = count_rows(lengths, length, recipe.runtime.seed)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from hornbook.checkpoints.store import LoadedModel
 from hornbook.pipeline.corpus import Corpus
 from hornbook.pipeline.recipe import Recipe
 from hornbook.pipeline.workspace import SOURCES, Workspace
@@ -35,7 +36,10 @@ class Context:
     runtime: Runtime
     tokenizer: Tokenizer
     parts: tuple[Part, ...]
-    """One, or the sources of a mixture."""
+    """One, or the sources of a mixture; none where a run only fine-tunes a model that is there
+    already."""
+    base: LoadedModel | None = None
+    """The model that the run starts from, if not from fresh weights."""
     processes: Processes = ONE
 
     def example_file(self, name: str) -> Path | None:

@@ -8,10 +8,10 @@ from rich.table import Table
 
 from hornbook.console import console
 from hornbook.model.config import ModelConfig
-from hornbook.model.presets import resolve
 from hornbook.model.transformer import Transformer, count_parameters
 from hornbook.pipeline.amounts import Amounts
 from hornbook.pipeline.recipe import Recipe
+from hornbook.pipeline.starting import starting_config
 from hornbook.runtime import Runtime, choose_runtime
 from hornbook.sampling.loader import count_batches
 from hornbook.sampling.windows import length_for
@@ -91,7 +91,7 @@ def estimate(recipe: Recipe, amounts: Amounts) -> Estimate:
         HornbookError: the recipe is wrong, or the text too short for it.
     """
     runtime = choose_runtime(recipe.runtime)
-    config = resolve(recipe.model, amounts.vocab_size)
+    config = starting_config(recipe.model, amounts.vocab_size)
     plan, width = _plan(recipe, amounts, config)
     with torch.device("meta"):  # shapes only
         shapes = Transformer(config)

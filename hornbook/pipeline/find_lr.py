@@ -4,11 +4,11 @@ import torch
 
 from hornbook.artifact import write_bytes
 from hornbook.console import console, meter
-from hornbook.model.presets import resolve
-from hornbook.model.transformer import Transformer, count_parameters
+from hornbook.model.transformer import count_parameters
 from hornbook.pipeline.context import Context
 from hornbook.pipeline.datasets import train_dataset
 from hornbook.pipeline.micro_batch import find_micro_batch
+from hornbook.pipeline.starting import starting_config, starting_model
 from hornbook.report.curves import range_test_png
 from hornbook.sampling.loader import Loader
 from hornbook.training.lr_finder import RangeTest, find_lr
@@ -25,9 +25,9 @@ def find_learning_rate(context: Context, steps: int) -> RangeTest:
         HornbookError: the recipe is wrong, or the loss never fell.
     """
     recipe, runtime = context.recipe, context.runtime
-    config = resolve(recipe.model, context.tokenizer.vocab_size)
+    config = starting_config(recipe.model, context.tokenizer.vocab_size)
     seed = torch.Generator().manual_seed(recipe.runtime.seed)
-    model = Transformer(config, seed).to(runtime.device)
+    model = starting_model(config, context.base, seed).to(runtime.device)
     console.print(f"  {count_parameters(model):,} parameters · {runtime.reason}", style="dim")
     loader = Loader(train_dataset(context, config), recipe.training.batch_size, recipe.runtime.seed)
     settings = recipe.training

@@ -55,6 +55,7 @@ def facts_of(loaded: FolderModel, tokenizer: Tokenizer) -> dict[str, Any]:
     return {
         **({"task": "instruct", "template": "tokenizer"} if talks else {"task": "pretrain"}),
         "family": loaded.family.name,
+        "stored_dtype": str(loaded.stored).removeprefix("torch."),
         "stop_ids": _stop_ids(loaded),
         "opening_ids": tokenizer.opening_ids,
     }

@@ -11,7 +11,6 @@ from hornbook.checkpoints.store import LoadedModel, load_model
 from hornbook.console import console
 from hornbook.inference.text import complete
 from hornbook.model.config import ModelConfig
-from hornbook.model.presets import resolve
 from hornbook.model.transformer import Transformer, count_parameters
 from hornbook.pipeline.bundle import MODEL, save_bundle
 from hornbook.pipeline.context import Context, Part
@@ -24,6 +23,7 @@ from hornbook.pipeline.datasets import (
     train_loader,
 )
 from hornbook.pipeline.fit import Task, fit
+from hornbook.pipeline.starting import starting_config, starting_model
 from hornbook.pipeline.workspace import announce, finish, finished, results_of
 from hornbook.training.evaluation import Score, evaluate, pooled
 from hornbook.training.parallel import Parallel, make_parallel
@@ -47,9 +47,9 @@ class Pretrained:
 
 
 def pretrain(context: Context) -> Pretrained:
-    """Train a new model on the training split; evaluate it on the test split."""
+    """Train a model on the training split; evaluate it on the test split."""
     recipe = context.recipe
-    config = resolve(recipe.model, context.tokenizer.vocab_size)
+    config = starting_config(recipe.model, context.tokenizer.vocab_size)
     settings = {
         "model": config.model_dump(mode="json"),
         "training": recipe.training.model_dump(mode="json", exclude=SAME_RESULTS),
@@ -65,6 +65,8 @@ def pretrain(context: Context) -> Pretrained:
             "alpha": context.recipe.corpus.alpha,
         }
     inputs = context.fingerprints()
+    if context.base is not None:
+        inputs["base"] = context.base.manifest.fingerprint
     folder = context.processes.main_first(
         lambda: context.workspace.resumable(STAGE, settings, inputs)
     )
@@ -75,6 +77,12 @@ def pretrain(context: Context) -> Pretrained:
         results = _train(context, config, folder)
         announce(STAGE, f"{results['training_seconds']:.0f} s", headline(results))
     return Pretrained(load_model(folder / MODEL, context.runtime.device), results, folder)
+
+
+def as_it_is(context: Context) -> Pretrained:
+    """The model that the run starts from, not trained any further."""
+    assert context.base is not None
+    return Pretrained(context.base, {}, context.base.directory.parent)
 
 
 def headline(results: dict[str, Any]) -> str:
@@ -91,7 +99,7 @@ def headline(results: dict[str, Any]) -> str:
 def _train(context: Context, config: ModelConfig, folder: Path) -> dict[str, Any]:
     runtime, tokenizer = context.runtime, context.tokenizer
     seed = torch.Generator().manual_seed(context.recipe.runtime.seed)
-    model = Transformer(config, seed)
+    model = starting_model(config, context.base, seed)
     parallel = make_parallel(context.recipe.parallel, runtime, model)
     console.print(f"  {count_parameters(model):,} parameters · {runtime.reason}", style="dim")
     prompts = held_out_prompts(context)
@@ -125,10 +133,17 @@ def _train(context: Context, config: ModelConfig, folder: Path) -> dict[str, Any
             **mixture_facts(train, fitted.steps),
             "samples": [[prompt, _continue(context, model, prompt)] for prompt in prompts],
         }
-        save_bundle(folder, model, tokenizer, {"task": STAGE}, fitted.checkpoint)
+        facts = {"task": STAGE, **_kept_facts(context)}
+        save_bundle(folder, model, tokenizer, facts, fitted.checkpoint)
         return finish(folder, results)
 
     return context.processes.main_first(write, lambda: results_of(folder))
+
+
+def _kept_facts(context: Context) -> dict[str, Any]:
+    """How a model made elsewhere begins and ends texts, which further training does not change."""
+    facts = context.base.facts if context.base is not None else {}
+    return {name: facts[name] for name in ("opening_ids", "stop_ids") if name in facts}
 
 
 def _continue(context: Context, model: Transformer, prompt: str) -> str:

@@ -84,15 +84,23 @@ class Recipe(Settings):
         """Where the run is kept."""
         return self.run.directory or RUNS / QUICKSTART
 
+    def pretrains(self, goal: str = "all") -> bool:
+        """Whether a model is trained on the corpus first."""
+        return self.model.path is None or self.model.continue_pretraining or goal == "pretrain"
+
     @property
     def classifies(self) -> bool:
         """Whether there are labelled texts to learn from."""
-        return self.classification.path is not None or self.corpus.has_sample_world
+        return self.classification.path is not None or self._has_sample_world
 
     @property
     def instructs(self) -> bool:
         """Whether there are instructions to learn from."""
-        return self.instruction.path is not None or self.corpus.has_sample_world
+        return self.instruction.path is not None or self._has_sample_world
+
+    @property
+    def _has_sample_world(self) -> bool:
+        return self.corpus.has_sample_world and self.pretrains()
 
 
 def load_recipe(path: Path | None = None, overrides: Sequence[str] = ()) -> Recipe:

@@ -4,11 +4,11 @@ from hornbook.console import console
 from hornbook.corpus.tables import read_labelled
 from hornbook.finetuning.classification import classification_dataset, split_labelled
 from hornbook.finetuning.conversations import read_conversations
-from hornbook.model.presets import resolve
 from hornbook.pipeline.classifiers import labelled_path
 from hornbook.pipeline.context import Context
 from hornbook.pipeline.datasets import windows_of
 from hornbook.pipeline.followers import follower_dataset, in_rows, instructions_path
+from hornbook.pipeline.starting import starting_config
 from hornbook.sampling.show import show_windows
 
 EXAMPLES = 200
@@ -18,7 +18,7 @@ EXAMPLES = 200
 def show_samples(context: Context, count: int) -> None:
     """Print windows of pre-training, and examples of each fine-tuning that the recipe has."""
     recipe, tokenizer = context.recipe, context.tokenizer
-    config = resolve(recipe.model, tokenizer.vocab_size)
+    config = starting_config(recipe.model, tokenizer.vocab_size)
     for part in context.parts:
         windows = windows_of(context, config, part, "train")
         console.rule(f"pre-training: {part.name}" if part.name else "pre-training")

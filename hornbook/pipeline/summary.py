@@ -9,6 +9,7 @@ from typing import Any
 from hornbook.corpus.split import SPLITS
 from hornbook.evaluation.answers import Answer
 from hornbook.model.config import ModelConfig
+from hornbook.model.transformer import count_parameters
 from hornbook.pipeline.context import Context, Part
 from hornbook.pipeline.finetune import Finetuned
 from hornbook.pipeline.history import METRICS, picture_as_svg
@@ -37,11 +38,13 @@ class Outcome:
 
 def report_on(context: Context, outcome: Outcome) -> Path:
     """Write the run's report.html and return its path."""
-    sections = [
-        *(_corpus_section(context, part) for part in context.parts),
-        _tokens_section(context),
-        _pretraining_section(outcome.pretrained),
-    ]
+    sections = []
+    if outcome.pretrained.results:
+        sections += [
+            *(_corpus_section(context, part) for part in context.parts),
+            _tokens_section(context),
+            _pretraining_section(outcome.pretrained),
+        ]
     if outcome.classifiers:
         sections.append(_classification_section(outcome.classifiers))
     if outcome.followers:
@@ -49,16 +52,22 @@ def report_on(context: Context, outcome: Outcome) -> Path:
     sections.append(_settings_section(outcome.pretrained.base.model.config))
     report = Report(
         title=context.workspace.directory.name,
-        subtitle=f"A Hornbook run, from raw text to a model. {context.runtime.reason}.",
+        subtitle=f"A Hornbook run, from {_start(outcome, context)} to a model. "
+        f"{context.runtime.reason}.",
         figures=_headline(outcome),
         sections=sections,
     )
     return write_report(context.workspace.directory / REPORT, report)
 
 
+def _start(outcome: Outcome, context: Context) -> str:
+    return "raw text" if outcome.pretrained.results else f"the model {context.recipe.model.path}"
+
+
 def _headline(outcome: Outcome) -> list[tuple[str, str]]:
     results = outcome.pretrained.results
-    figures = [(f"{results['parameters'] / 1e6:.2f} M", "parameters")]
+    parameters = count_parameters(outcome.pretrained.base.model)
+    figures = [(f"{parameters / 1e6:.2f} M", "parameters")]
     held_out = results.get("held_out")
     if held_out is not None:
         figures.append((f"{held_out['loss']:.3f}", "held-out loss, nats a token"))

@@ -27,12 +27,15 @@ WORTH_A_WORD = 10_000_000
 
 
 def make_tokenizer(
-    recipe: Recipe, workspace: Workspace, corpora: Mapping[str, Corpus]
+    recipe: Recipe,
+    workspace: Workspace,
+    corpora: Mapping[str, Corpus],
+    own: Tokenizer | None = None,
 ) -> Tokenizer:
     """Train a tokenizer on the training documents of all corpora, or load the one that the recipe
-    names."""
+    names, or `own`: that of the model which the run starts from."""
     settings = recipe.tokenizer
-    loaded = Tokenizer.open(Path(settings.load)) if settings.load is not None else None
+    loaded = Tokenizer.open(Path(settings.load)) if settings.load is not None else own
     inputs = {place(name, "corpus"): corpus.fingerprint for name, corpus in corpora.items()}
     if loaded is not None:
         inputs = {"loaded": loaded.fingerprint}

@@ -30,7 +30,7 @@ def write_folder(folder: Path, chat: bool = False, dtype: torch.dtype = torch.fl
     for left in (folder / "own").iterdir():
         left.unlink()
     (folder / "own").rmdir()
-    settings: dict[str, Any] = {"eos_token": "<|endoftext|>"}
+    settings: dict[str, Any] = {"eos_token": "[EOS]"}
     if chat:
         settings["chat_template"] = CHATML
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
@@ -43,7 +43,7 @@ def llama_config(vocab_size: int) -> ModelConfig:
     """Small, with grouped heads."""
     return ModelConfig(
         vocab_size=vocab_size,
-        context_length=64,
+        context_length=256,
         embed_dim=16,
         n_layers=2,
         n_heads=4,

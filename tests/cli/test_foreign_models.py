@@ -79,16 +79,14 @@ def test_what_the_tokenizer_puts_before_texts_is_read_first(plain: Path, tmp_pat
     tree["post_processor"] = {
         "type": "TemplateProcessing",
         "single": [
-            {"SpecialToken": {"id": "<|endoftext|>", "type_id": 0}},
+            {"SpecialToken": {"id": "[EOS]", "type_id": 0}},
             {"Sequence": {"id": "A", "type_id": 0}},
         ],
         "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 0}}],
-        "special_tokens": {
-            "<|endoftext|>": {"id": "<|endoftext|>", "ids": [0], "tokens": ["<|endoftext|>"]}
-        },
+        "special_tokens": {"[EOS]": {"id": "[EOS]", "ids": [1], "tokens": ["[EOS]"]}},
     }
     path.write_text(json.dumps(tree))
-    assert load_bundle(folder, default_runtime()).opening_ids == [0]
+    assert load_bundle(folder, default_runtime()).opening_ids == [1]
     assert load_bundle(plain, default_runtime()).opening_ids == []
 
 

@@ -33,6 +33,8 @@ class FolderModel:
     described: dict[str, Any]
     """The content of its config.json."""
     path: Path
+    stored: torch.dtype
+    """Of the folder's weights, where all have the same; else float32."""
 
 
 def is_folder(path: Path) -> bool:
@@ -56,6 +58,17 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not isinstance(tree, dict):
         raise HornbookError(f"{path} is not a JSON object; get the folder's own config.json.")
     return tree
+
+
+def describe_folder(path: Path) -> ModelConfig:
+    """The config of a folder's model, without its weights.
+
+    Raises:
+        HornbookError: as `load_folder`, but for the weights.
+    """
+    tree, _ = _opened(path)
+    source = str(path / CONFIG)
+    return family_of(tree, source).read(tree, source)
 
 
 def load_folder(
@@ -83,7 +96,9 @@ def load_folder(
     with torch.device("meta"):
         model = Transformer(config)
     fill(model, config, family, tensors, path, torch.device(device), dtype)
-    return FolderModel(model.eval(), family, tree, path)
+    dtypes = {tensors.dtype(name) for name in tensors.names()}
+    stored = dtypes.pop() if len(dtypes) == 1 else torch.float32
+    return FolderModel(model.eval(), family, tree, path, stored)
 
 
 def _opened(path: Path) -> tuple[dict[str, Any], TensorSource]:
