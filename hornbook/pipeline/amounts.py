@@ -75,7 +75,7 @@ def count_amounts(context: Context) -> Amounts:
     Raises:
         HornbookError: the text is too short for one sample.
     """
-    config = resolve(context.recipe.model, context.tokenizer.vocab_size)
+    config = starting_config(context.recipe.model, context.tokenizer.vocab_size)
     parts, directory = context.parts, context.workspace.directory
     held_out = {
         split: held_out_loaders(context, config, split, ALONE, limit=False).values()
