@@ -29,11 +29,13 @@ def save_adapter(
     settings: LoRASettings,
     base_fingerprint: str,
     facts: Mapping[str, Any] | None = None,
+    base: nn.Module | None = None,
 ) -> Manifest:
     """Write the adapter on `model` to `directory`, replacing what stood there.
 
-    `adapter.safetensors` holds `<layer>.A` and `<layer>.B` of every adapted layer, and whole the
-    modules that are trained whole or that the base model does not have (a new `head`).
+    `adapter.safetensors` holds `<layer>.A` and `<layer>.B` of every adapted layer (with DoRA
+    `<layer>.magnitude` too), and whole the modules that are trained whole or that the base model
+    does not have (a new `head`).
 
     Args:
         directory: where to write.
@@ -41,6 +43,7 @@ def save_adapter(
         settings: those given to `apply_lora`.
         base_fingerprint: the base checkpoint's, for the record.
         facts: anything else for the manifest.
+        base: the model without its adapter, if the frozen weights of `model` were narrowed.
 
     Raises:
         HornbookError: the model carries no adapter, or a merged one.
@@ -50,11 +53,9 @@ def save_adapter(
         raise HornbookError("the model carries no LoRA adapter to save.")
     if any(layer.merged for layer in layers.values()):
         raise HornbookError("the LoRA adapter is merged into the model; unmerge it to save it.")
-    base = _base_parameters(model)
-    trained = {name.rpartition(".")[0] for name, p in base.items() if p.requires_grad}
-    stored = sorted(trained | {name for name, layer in layers.items() if layer.base_is_new})
+    parameters, stored = _base_parameters(model), _stored_whole(model)
     tensors = _adapter_parameters(model)
-    tensors |= {name: p for name, p in base.items() if _inside(name, stored)}
+    tensors |= {name: p for name, p in parameters.items() if _inside(name, stored)}
     with new_directory(directory) as work:
         content = {name: p.detach().cpu().contiguous() for name, p in tensors.items()}
         save_file(content, work / WEIGHTS)
@@ -62,7 +63,10 @@ def save_adapter(
             work,
             KIND,
             settings.model_dump(mode="json"),
-            {"base": base_fingerprint, "base_weights": weights_fingerprint(model, stored)},
+            {
+                "base": base_fingerprint,
+                "base_weights": weights_fingerprint(base or model, stored),
+            },
             {**(facts or {}), "whole": stored},
         )
 
@@ -95,6 +99,13 @@ def load_adapter(directory: Path, model: nn.Module) -> Manifest:
     return manifest
 
 
+def _stored_whole(model: nn.Module) -> list[str]:
+    """Modules that are trained whole, or that the base model does not have."""
+    base = _base_parameters(model).items()
+    trained = {name.rpartition(".")[0] for name, p in base if p.requires_grad}
+    return sorted(trained | {name for name, layer in lora_layers(model) if layer.base_is_new})
+
+
 def weights_fingerprint(model: nn.Module, without: Collection[str] = ()) -> str:
     """SHA-256 of a model's weights by name, whether or not an adapter is on them.
 
@@ -112,11 +123,11 @@ def weights_fingerprint(model: nn.Module, without: Collection[str] = ()) -> str:
 
 
 def _adapter_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
-    """A and B of every adapted layer, as `<layer>.A` and `<layer>.B`."""
+    """What every adapted layer trains, as `<layer>.A`, `<layer>.B` (and `<layer>.magnitude`)."""
     return {
-        f"{name}.{matrix}": parameter
+        f"{name}.{part}": parameter
         for name, layer in lora_layers(model)
-        for matrix, parameter in (("A", layer.A), ("B", layer.B))
+        for part, parameter in layer.trained().items()
     }
 
 

@@ -3,8 +3,10 @@
 A linear layer's weight W stays frozen; its output gains `alpha/rank * B (A x)`, where A is
 (rank, d_in) and B is (d_out, rank). B starts at zero, so an adapted model begins as its base.
 
-Source: Hu et al. 2021, "LoRA: Low-Rank Adaptation of Large Language Models", § 4.1. The start
-values and the place of the dropout are those of the `peft` library, which the tests compare with.
+Source: Hu et al. 2021, "LoRA: Low-Rank Adaptation of Large Language Models", § 4.1; Kalajdzievski
+2023, "A Rank Stabilization Scaling Factor for Fine-Tuning with LoRA"; Liu et al. 2024, "DoRA:
+Weight-Decomposed Low-Rank Adaptation", § 4. The start values and the place of the dropout are those of
+the `peft` library, which the tests compare with.
 """
 
 import math
@@ -13,11 +15,12 @@ from typing import cast
 
 import torch
 from pydantic import Field
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hornbook.config import Settings
 from hornbook.errors import HornbookError
+from hornbook.finetuning.frozen import FrozenLinear, adapted_linear, compute_dtype, frozen_linear
 
 ALL_LINEAR = "all-linear"
 HEAD = "head"
@@ -29,8 +32,16 @@ class LoRASettings(Settings):
 
     rank: int = Field(default=16, gt=0)
     """Rows of A and columns of B: what one adapted layer may learn."""
+    ranks: dict[str, int] = Field(default_factory=dict)
+    """Other ranks for some of the adapted layers, by ends of their names, such as
+    {"feedforward.up" = 32}; of several that fit, the longest counts."""
     alpha: float = Field(default=32.0, gt=0)
     """The correction is multiplied by alpha / rank."""
+    rank_stabilized: bool = False
+    """Multiply by alpha / sqrt(rank) instead (rsLoRA): corrections of high rank then keep learning."""
+    dora: bool = False
+    """Train the length of each of the corrected matrix's rows as a number of its own (DoRA): closer
+    to training everything at low ranks, for somewhat slower steps."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
     """Probability of dropping a layer's input on its way into A while training."""
     targets: tuple[str, ...] = Field(default=(ALL_LINEAR,), min_length=1)
@@ -39,8 +50,17 @@ class LoRASettings(Settings):
 
     @property
     def scale(self) -> float:
-        """Factor on the correction."""
-        return self.alpha / self.rank
+        """Factor on the correction of a layer of the usual rank."""
+        return self.scale_of(self.rank)
+
+    def scale_of(self, rank: int) -> float:
+        """Factor on a correction of this rank."""
+        return self.alpha / (math.sqrt(rank) if self.rank_stabilized else rank)
+
+    def rank_of(self, name: str) -> int:
+        """The rank of the layer of this name."""
+        fitting = [end for end in self.ranks if _matches(name, end)]
+        return self.ranks[max(fitting, key=len)] if fitting else self.rank
 
 
 class LoRALinear(nn.Module):
@@ -48,23 +68,41 @@ class LoRALinear(nn.Module):
 
     `merge` folds the correction into the weight, so that a forward pass costs what the base's
     does; `unmerge` puts the base's weight back bit for bit, from a copy kept while merged.
+
+    With DoRA the corrected matrix V = W + scale * B A gives only the rows' directions:
+    y = magnitude / |V| * (V x) + bias, |V| being the lengths of V's rows, which get no gradient (Liu et
+    al. 2024, § 4.3).
     """
 
-    def __init__(self, base: nn.Linear, settings: LoRASettings, generator: torch.Generator) -> None:
+    def __init__(
+        self,
+        base: nn.Linear,
+        settings: LoRASettings,
+        generator: torch.Generator,
+        rank: int | None = None,
+    ) -> None:
+        """`rank` is the settings' usual one when not given."""
         super().__init__()
+        rank = rank or settings.rank
         self.base = base.requires_grad_(False)
         self.base_is_new = False
         """Whether the base model lacks this layer, so that an adapter must carry it (a new head)."""
-        self.scale = settings.scale
+        self.scale = settings.scale_of(rank)
         self.dropout = nn.Dropout(settings.dropout)
         # Drawn on the CPU, so that a seed means the same adapter on every device, and kept in
         # float32 even beside a bfloat16 base: small updates would round away.
-        start = torch.empty(settings.rank, base.in_features)
+        start = torch.empty(rank, base.in_features)
         nn.init.kaiming_uniform_(start, a=math.sqrt(5), generator=generator)
         device = base.weight.device
         self.A = nn.Parameter(start.to(device))
-        self.B = nn.Parameter(torch.zeros(base.out_features, settings.rank, device=device))
-        self._unmerged_weight: torch.Tensor | None = None
+        self.B = nn.Parameter(torch.zeros(base.out_features, rank, device=device))
+        self.magnitude: nn.Parameter | None = None
+        if settings.dora:
+            lengths = torch.linalg.vector_norm(base.weight.detach().float(), dim=1)  # (d_out,)
+            self.magnitude = nn.Parameter(lengths)
+            self._squares: Tensor
+            self.register_buffer("_squares", lengths.square(), persistent=False)
+        self._unmerged_weight: Tensor | None = None
 
     @property
     def in_features(self) -> int:
@@ -77,21 +115,61 @@ class LoRALinear(nn.Module):
         return self.base.out_features
 
     @property
+    def rank(self) -> int:
+        """Rows of A."""
+        return self.A.shape[0]
+
+    @property
     def merged(self) -> bool:
         """Whether the base's weight holds the correction now."""
         return self._unmerged_weight is not None
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(..., d_in) to (..., d_out)."""
-        output: torch.Tensor = self.base(x)
-        if self.merged:
-            return output
-        low_rank = F.linear(self.dropout(x.to(self.A.dtype)), self.A)  # (..., rank)
-        return output + (F.linear(low_rank, self.B) * self.scale).to(output.dtype)
+    def trained(self) -> dict[str, nn.Parameter]:
+        """What the adapter consists of, by name: A, B, and with DoRA the magnitude."""
+        thin = {"A": self.A, "B": self.B}
+        return thin if self.magnitude is None else {**thin, "magnitude": self.magnitude}
 
-    def correction(self) -> torch.Tensor:
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., d_in) to (..., d_out)."""
+        if self.merged:
+            merged: Tensor = self.base(x)
+            return merged
+        weight, bias = self.base.weight, self.base.bias
+        if self.magnitude is None:
+            return self._corrected(x, bias)
+        gain = (self.magnitude / self._lengths()).to(compute_dtype(x, weight))  # (d_out,)
+        y = self._corrected(x, None) * gain
+        return y if bias is None else y + bias.to(y.dtype)
+
+    def _corrected(self, x: Tensor, bias: Tensor | None) -> Tensor:
+        """W x + bias + scale * B (A x)."""
+        weight = self.base.weight
+        if not (self.training and self.dropout.p):
+            return adapted_linear(x, weight, bias, self.A, self.B, self.scale)
+        dtype = compute_dtype(x, weight)
+        low = F.linear(self.dropout(x).to(dtype), self.A.to(dtype))  # (..., rank)
+        return frozen_linear(x, weight, bias) + F.linear(low, self.B.to(dtype)) * self.scale
+
+    @torch.no_grad()
+    def _lengths(self) -> Tensor:
+        """Of the rows of W + scale * B A, float32 (d_out,), without making that matrix.
+
+        |w + s b A|² = |w|² + 2 s b (A w) + s² (b A) (b A)
+        """
+        weight = self.base.weight
+        a, b = self.A, self.B * self.scale
+        along = F.linear(weight, a.to(weight.dtype)).to(a.dtype)  # A w for each row: (d_out, rank)
+        square = self._squares + ((2 * along + b @ (a @ a.t())) * b).sum(dim=1)
+        return square.clamp_min(torch.finfo(torch.float32).tiny).sqrt()
+
+    @torch.no_grad()
+    def correction(self) -> Tensor:
         """What the adapter adds to the base's weight, (d_out, d_in), float32."""
-        return self.scale * (self.B @ self.A)
+        added = self.scale * (self.B @ self.A)
+        if self.magnitude is None:
+            return added
+        weight = (self._unmerged_weight if self.merged else self.base.weight).float()  # type: ignore[union-attr]
+        return weight.add(added).mul_((self.magnitude / self._lengths())[:, None]).sub_(weight)
 
     @torch.no_grad()
     def merge(self) -> None:
@@ -101,8 +179,9 @@ class LoRALinear(nn.Module):
         """
         if self._unmerged_weight is None:
             weight = self.base.weight
+            corrected = weight.float() + self.correction()
             self._unmerged_weight = weight.detach().clone()
-            weight.copy_(weight.float() + self.correction())
+            weight.copy_(corrected)
 
     @torch.no_grad()
     def unmerge(self) -> None:
@@ -113,7 +192,7 @@ class LoRALinear(nn.Module):
 
     def extra_repr(self) -> str:
         """What `print(model)` shows beside the layer."""
-        return f"rank={self.A.shape[0]}, scale={self.scale:g}, merged={self.merged}"
+        return f"rank={self.rank}, scale={self.scale:g}, merged={self.merged}"
 
 
 def apply_lora(
@@ -142,16 +221,37 @@ def apply_lora(
         )
     names = find_targets(model, settings.targets)
     _refuse_shared(model, names)
+    _require_ranks(settings, names)
     generator = torch.Generator().manual_seed(seed)
     model.requires_grad_(False)
     for name in names:
         base = cast(nn.Linear, model.get_submodule(name))
-        layer = LoRALinear(base, settings, generator)
+        layer = LoRALinear(base, settings, generator, settings.rank_of(name))
         layer.base_is_new = name in new_modules
         set_submodule(model, name, layer)
     for name in set(new_modules) - set(names):
         model.get_submodule(name).requires_grad_(True)
+    _quicken(model)
     return names
+
+
+def _require_ranks(settings: LoRASettings, names: Sequence[str]) -> None:
+    for end, rank in settings.ranks.items():
+        if rank < 1 or not any(_matches(name, end) for name in names):
+            short = dict.fromkeys(_without_block_number(name) for name in names)
+            raise HornbookError(
+                f"lora.ranks: {end} = {rank}; expected the end of an adapted layer's name "
+                f"({', '.join(short)}) and a rank of 1 or more."
+            )
+
+
+def _quicken(model: nn.Module) -> None:
+    """Let the layers that are neither adapted nor trained multiply as frozen ones."""
+    adapted = {layer.base for _, layer in lora_layers(model)}
+    for name, module in list(model.named_modules()):
+        plain = type(module) is nn.Linear and module not in adapted
+        if plain and not any(p.requires_grad for p in module.parameters()):
+            set_submodule(model, name, FrozenLinear.of(cast(nn.Linear, module)))
 
 
 def find_targets(model: nn.Module, targets: Sequence[str]) -> list[str]:
@@ -214,6 +314,9 @@ def merge_lora(model: nn.Module) -> list[str]:
         layer.merge()
         set_submodule(model, name, layer.base)
         names.append(name)
+    for name, module in list(model.named_modules()):
+        if isinstance(module, FrozenLinear):
+            set_submodule(model, name, module.thawed())
     return names
 
 

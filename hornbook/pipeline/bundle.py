@@ -159,6 +159,7 @@ def save_adapter_bundle(
         lora,
         base.manifest.fingerprint,
         {**facts, "base": f"../{base_path.as_posix()}"},
+        base.model,
     )
 
 

@@ -16,6 +16,7 @@ from hornbook.corpus.tables import read_labelled
 from hornbook.errors import HornbookError
 from hornbook.finetuning.classification import ClassificationSettings
 from hornbook.finetuning.conversations import read_conversations
+from hornbook.finetuning.frozen import narrow_frozen
 from hornbook.finetuning.instruction import InstructionSettings
 from hornbook.finetuning.lengths import LengthReport
 from hornbook.model.transformer import Transformer
@@ -174,6 +175,8 @@ class FinetuneStage:
         )
         trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
         console.print(f"  {trained:,} parameters trained", style="dim")
+        if self.mode == "lora" and parallel.world_size == 1:
+            narrow_frozen(model, self.context.runtime.dtype)
         fitted = fit(task, self.folder, self.context.runtime, parallel)
         return fitted.model, {**fitted.as_dict(), "trained_parameters": trained}
 

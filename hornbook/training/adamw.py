@@ -26,10 +26,17 @@ class AdamW:
         lr: float,
         betas: tuple[float, float] = (0.9, 0.95),
         weight_decay: float = 0.1,
+        lr_ratios: Mapping[str, float] | None = None,
     ) -> None:
-        """`weight_decay` is the share of a matrix taken off per step, times the learning rate."""
+        """Make means of zero.
+
+        Args:
+            weight_decay: share of a matrix taken off per step, times its learning rate.
+            lr_ratios: by name, the learning rate as a multiple of the others'; 1 when not given.
+        """
         self.lr, self.betas, self.weight_decay = lr, betas, weight_decay
         self._parameters = dict(parameters)
+        self._lr_ratios = {name: (lr_ratios or {}).get(name, 1.0) for name in parameters}
         self._mean = {name: torch.zeros_like(p) for name, p in parameters.items()}
         self._square = {name: torch.zeros_like(p) for name, p in parameters.items()}
         self._steps = {
@@ -45,10 +52,12 @@ class AdamW:
         """
         found_inf = None if sound is None else sound.logical_not().float()
         ready = {name: p for name, p in self._parameters.items() if p.grad is not None}
-        matrices = [name for name, p in ready.items() if p.ndim >= 2]
-        vectors = [name for name, p in ready.items() if p.ndim < 2]
-        self._step(matrices, lr, self.weight_decay, found_inf)
-        self._step(vectors, lr, 0.0, found_inf)
+        for ratio in sorted(set(self._lr_ratios.values())):
+            group = {name: p for name, p in ready.items() if self._lr_ratios[name] == ratio}
+            matrices = [name for name, p in group.items() if p.ndim >= 2]
+            vectors = [name for name, p in group.items() if p.ndim < 2]
+            self._step(matrices, lr * ratio, self.weight_decay, found_inf)
+            self._step(vectors, lr * ratio, 0.0, found_inf)
 
     def _step(
         self, names: list[str], lr: float, weight_decay: float, found_inf: Tensor | None

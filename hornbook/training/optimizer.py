@@ -57,6 +57,7 @@ class Optimizer:
             lr=settings.lr,
             betas=settings.betas,
             weight_decay=settings.weight_decay,
+            lr_ratios={name: settings.lr_ratio(name) for name in trained},
         )
 
     @property

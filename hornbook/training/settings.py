@@ -86,6 +86,10 @@ class TrainingSettings(Settings):
     keep: int = Field(default=2, gt=0)
     """Newest checkpoints kept, beside the best."""
 
+    def lr_ratio(self, name: str) -> float:
+        """What AdamW's learning rate is multiplied by for the parameter of this name."""
+        return 1.0
+
     @property
     def at_once(self) -> int | None:
         """`micro_batch_size` as a number, where it is one; "auto" is settled before training."""
@@ -133,3 +137,10 @@ class AdapterSettings(FinetuningSettings):
     """Peak learning rate of AdamW."""
     weight_decay: float = Field(default=0.0, ge=0)
     """Share of a weight matrix taken off per step, times the learning rate."""
+    b_lr_ratio: float = Field(default=1.0, gt=0)
+    """Learning rate of an adapter's B as a multiple of A's (LoRA+, Hayou et al. 2024, section 4.2,
+    who advise 16 with a lower `lr`)."""
+
+    def lr_ratio(self, name: str) -> float:
+        """`b_lr_ratio` for an adapter's B."""
+        return self.b_lr_ratio if name.endswith(".B") else 1.0

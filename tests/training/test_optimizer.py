@@ -4,9 +4,10 @@ from tiny_training import random_batch, tiny_model
 from torch import nn
 
 from hornbook.errors import HornbookError
+from hornbook.finetuning.lora import LoRALinear, LoRASettings
 from hornbook.training.objective import loss_sum
 from hornbook.training.optimizer import Optimizer
-from hornbook.training.settings import TrainingSettings
+from hornbook.training.settings import AdapterSettings, TrainingSettings
 
 
 def set_gradients(model: nn.Module, position: int) -> None:
@@ -19,7 +20,8 @@ def set_random_gradients(model: nn.Module, seed: int) -> None:
     # Not the loss's: a key's bias has none but rounding errors, which AdamW makes large.
     generator = torch.Generator().manual_seed(seed)
     for parameter in model.parameters():
-        parameter.grad = torch.randn(parameter.shape, generator=generator)
+        if parameter.requires_grad:
+            parameter.grad = torch.randn(parameter.shape, generator=generator)
 
 
 def test_adamw_equals_torch_with_decay_on_matrices_only() -> None:
@@ -43,6 +45,29 @@ def test_adamw_equals_torch_with_decay_on_matrices_only() -> None:
             stepped.step()
     for mine, other in zip(ours.parameters(), theirs.parameters(), strict=True):
         torch.testing.assert_close(mine, other, rtol=1e-5, atol=1e-6)
+
+
+def test_an_adapters_b_learns_faster_as_lora_plus_has_it() -> None:
+    def adapter() -> nn.ModuleDict:
+        torch.manual_seed(0)
+        generator = torch.Generator().manual_seed(0)
+        return nn.ModuleDict({"up": LoRALinear(nn.Linear(3, 4), LoRASettings(rank=2), generator)})
+
+    settings = AdapterSettings(lr=0.01, b_lr_ratio=16, betas=(0.8, 0.9))
+    ours, theirs = adapter(), adapter()
+    optimizer = Optimizer(ours, settings)
+    reference = torch.optim.AdamW(
+        [{"params": [theirs["up"].A]}, {"params": [theirs["up"].B], "lr": 0.16}],
+        lr=0.01,
+        betas=(0.8, 0.9),
+        weight_decay=0.0,
+    )
+    for position in range(1, 4):
+        for model, stepped in ((ours, optimizer), (theirs, reference)):
+            set_random_gradients(model, position)
+            stepped.step()
+    for mine, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(mine, other)
 
 
 def test_muon_has_the_blocks_matrices_and_adamw_the_rest() -> None:
