@@ -104,6 +104,15 @@ def sample_tokens(recipe: Recipe) -> Context:
         return _up_to_tokens(recipe, workspace)
 
 
+def audit_memorization(recipe: Recipe) -> None:
+    """Train small models on the recipe's corpus, with secrets planted in it, and see what they tell."""
+    from hornbook.pipeline.memorization import audit_memorization as audit
+
+    workspace = Workspace(recipe.directory)
+    with workspace.lock():
+        audit(_up_to_tokens(recipe, workspace))
+
+
 def _up_to_tokens(
     recipe: Recipe, workspace: Workspace, processes: Processes = ONE, goal: Goal = "pretrain"
 ) -> Context:

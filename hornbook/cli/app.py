@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from hornbook import __version__
-from hornbook.cli import data, exporting, models, pipeline, training
+from hornbook.cli import audit, data, exporting, models, pipeline, training
 
 app = typer.Typer(
     name="hornbook",
@@ -17,6 +17,9 @@ app = typer.Typer(
 )
 export = typer.Typer(help="Write a model for other programs.", no_args_is_help=True)
 finetune = typer.Typer(help="Fine-tune a pre-trained model.", no_args_is_help=True)
+audits = typer.Typer(
+    help="Look for what a training should not leave in a model.", no_args_is_help=True
+)
 data_sets = typer.Typer(help="Look at data sets.", no_args_is_help=True)
 
 
@@ -47,6 +50,8 @@ finetune.command("instruct")(pipeline.finetune_instruct)
 app.add_typer(finetune, name="finetune")
 data_sets.command("preview")(data.preview)
 app.add_typer(data_sets, name="data")
+audits.command("memorization")(audit.memorization)
+app.add_typer(audits, name="audit")
 app.command()(training.estimate)
 app.command("find-lr")(training.find_lr)
 app.command()(training.compare)

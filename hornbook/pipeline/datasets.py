@@ -12,6 +12,7 @@ from hornbook.sampling.dataset import Dataset
 from hornbook.sampling.loader import Loader
 from hornbook.sampling.mixture import Mixture
 from hornbook.sampling.packing import PackedDocuments
+from hornbook.sampling.token_mask import mask_for
 from hornbook.sampling.windows import Windows, length_for, make_windows
 from hornbook.training.parallel import ALONE, Parallel
 
@@ -75,6 +76,7 @@ def train_loader(context: Context, config: ModelConfig, parallel: Parallel = ALO
         drop_last=sampling.drop_last,
         rank=parallel.data_rank,
         world_size=parallel.data_size,
+        mask=mask_for(sampling),
     )
 
 

@@ -12,6 +12,7 @@ from hornbook.corpus.privacy.redaction import PrivacySettings
 from hornbook.corpus.quality.settings import QualitySettings
 from hornbook.corpus.readers import CorpusSettings
 from hornbook.corpus.world.settings import WorldSettings
+from hornbook.evaluation.memorization import MemorizationSettings
 from hornbook.finetuning.classification import ClassificationSettings
 from hornbook.finetuning.instruction import InstructionSettings
 from hornbook.finetuning.lora import LoRASettings
@@ -76,6 +77,8 @@ class Recipe(Settings):
     """Stage 7.2."""
     lora: LoRASettings = LoRASettings()
     """Stage 7.0, wherever a `train` setting lists "lora"."""
+    memorization: MemorizationSettings = MemorizationSettings()
+    """`hornbook audit memorization`: how it is measured what a model learns by heart."""
     generation: GenerationSettings = GenerationSettings()
     """Stage 8: how answers are written."""
 

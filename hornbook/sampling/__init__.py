@@ -7,6 +7,7 @@ packing      short texts side by side in rows of one length, each read by itself
 mixture      several datasets, each drawn as often as its weight says
 loader       batches in an order that hangs on seed, epoch and index alone
 batch        the one shape in which every objective reaches the training loop
+token_mask   some tokens never trained, so that no passage is learnt by heart
 prefetch     batches made ahead of a GPU
 show         what the model will see, on a terminal
 """

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from hornbook.errors import HornbookError
 from hornbook.sampling.batch import IGNORE, Batch
 from hornbook.sampling.dataset import Dataset, OwnOrder
+from hornbook.sampling.token_mask import TokenMask
 
 
 class Loader:
@@ -29,8 +30,12 @@ class Loader:
         drop_last: bool = True,
         rank: int = 0,
         world_size: int = 1,
+        mask: TokenMask | None = None,
     ) -> None:
         """Prepare to draw batches of `batch_size` samples, over all processes together.
+
+        Args:
+            mask: leaves some of the targets out.
 
         Raises:
             HornbookError: no sample, fewer than one batch of them with `drop_last`, or a batch
@@ -43,6 +48,7 @@ class Loader:
         """What is drawn from."""
         self._batch_size, self._seed = batch_size, seed
         self._shuffle, self._rank, self._world_size = shuffle, rank, world_size
+        self._mask = mask
         self.rows = batch_size // world_size
         """Samples of this process's share of a batch."""
 
@@ -89,6 +95,8 @@ class Loader:
         samples = [*share.tolist(), *[int(whole[0])] * missing]
         inputs, targets = self.dataset.collate(samples)
         targets[len(share) :] = IGNORE
+        if self._mask is not None:
+            targets = self._mask.apply(inputs, targets)
         return Batch(inputs, targets, position, self.dataset.documents(samples))
 
 

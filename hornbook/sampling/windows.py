@@ -31,6 +31,11 @@ class SamplingSettings(Settings):
     """"none": windows are cut from all documents in a row, and a model reads from one into the
     next. "documents": documents are packed into rows of `max_length`, each read by itself from
     position 0, with as little padding as can be; it takes no `stride`."""
+    mask_every: int | None = Field(default=None, ge=2)
+    """Leave one in so many tokens untrained, the same ones wherever a passage comes again, so that
+    no passage is learnt by heart (the goldfish loss); all are trained when not given."""
+    mask_context: int = Field(default=13, ge=1)
+    """Tokens before one that decide whether it is left untrained."""
     drop_last: bool = True
     """Leave out the windows, and batches, at the end of an epoch that are not full."""
     shuffle: bool = True
