@@ -36,7 +36,7 @@ from hornbook.inference.generate import GenerationSettings, generate_batch
 from hornbook.model.transformer import Transformer
 from hornbook.pipeline.context import Context
 from hornbook.pipeline.fit import Task, fit
-from hornbook.pipeline.starting import starting_config
+from hornbook.pipeline.starting import starting_config, starting_model
 from hornbook.pipeline.workspace import announce, finish, finished
 from hornbook.sampling.loader import Loader
 from hornbook.sampling.token_mask import mask_for
@@ -164,8 +164,8 @@ class MemorizationAudit:
         )
         size = recipe.training.batch_size
         loader = Loader(windows, size, recipe.runtime.seed, mask=mask_for(variant.sampling))
-        model = Transformer(config, torch.Generator().manual_seed(recipe.runtime.seed))
-        model = model.to(context.runtime.device)
+        seed = torch.Generator().manual_seed(recipe.runtime.seed)
+        model = starting_model(config, context.base, seed).to(context.runtime.device)
         task = Task(
             name=variant.name,
             model=model,
@@ -227,6 +227,8 @@ def audit_memorization(context: Context) -> dict[str, Any]:
         "precision": recipe.runtime.precision,
     }
     inputs = context.fingerprints()
+    if context.base is not None:
+        inputs["base"] = context.base.manifest.fingerprint
     folder = context.workspace.resumable(STAGE, settings, inputs)
     results = finished(folder)
     if results is None:
