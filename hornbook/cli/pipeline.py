@@ -75,13 +75,35 @@ def prepare(arguments: RecipeArguments = None) -> None:
 
 def verify(
     directory: Annotated[
-        Path, typer.Argument(metavar="DIR", help="A run's directory, or one of its artifacts.")
+        Path,
+        typer.Argument(
+            metavar="DIR|MODEL",
+            help="A run's directory, one of its artifacts, or a model's folder that others wrote.",
+        ),
     ],
+    transformers: Annotated[
+        bool,
+        typer.Option(
+            "--transformers",
+            help="Compare the model with the transformers library, layer by layer; what is always "
+            "done with a folder that others wrote.",
+        ),
+    ] = False,
 ) -> None:
-    """Compute every SHA-256 under a directory again, and those of its inputs; 2 if any differs."""
+    """Compute every SHA-256 under a directory again, and those of its inputs; or compare a model.
+
+    Exit code 2 if anything differs.
+    """
+    from hornbook.pipeline.verify import is_foreign
     from hornbook.pipeline.verify import verify as verify_directory
 
-    if verify_directory(directory):
+    if transformers or is_foreign(directory):
+        from hornbook.pipeline.parity import verify_model
+
+        differs = not verify_model(directory)
+    else:
+        differs = verify_directory(directory) > 0
+    if differs:
         raise typer.Exit(2)
 
 

@@ -5,6 +5,7 @@ so that a second run does only what changed; finetune.py does the same for a fin
 classifiers.py and followers.py are the two tasks; fit.py drives the one training loop with evaluation,
 checkpoints and recorder.py's metrics; then one module per stage. amounts.py and estimate.py say
 what a run will take, find_lr.py with which learning rate, compare.py how runs came out beside each
-other; history.py draws the curves. bundle.py opens a trained model for use;
+other; history.py draws the curves. bundle.py opens a trained model for use, with foreign.py those of
+others, which starting.py lets a run start from; parity.py compares one with transformers;
 exporting.py writes one for other programs, with modelcard.py's card.
 """

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hornbook.artifact import MANIFEST, Manifest, damaged_files, hash_file, parse_manifest
+from hornbook.checkpoints.loading.folders import is_folder
+from hornbook.checkpoints.loading.hub import is_hub_model
 from hornbook.console import console
 from hornbook.errors import HornbookError
 from hornbook.pipeline.workspace import PREVIOUS
@@ -17,6 +19,11 @@ class Finding:
     name: str
     good: bool
     text: str
+
+
+def is_foreign(path: Path) -> bool:
+    """Whether a path is a model that others wrote, which has no hashes to compare."""
+    return is_hub_model(path) or (is_folder(path) and not (path / MANIFEST).exists())
 
 
 def verify(directory: Path) -> int:

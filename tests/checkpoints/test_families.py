@@ -15,6 +15,7 @@ from torch import Tensor
 from hornbook.checkpoints.families.known import FAMILIES, config_to_hf, family_for
 from hornbook.checkpoints.loading.folders import FolderModel, load_folder
 from hornbook.inference.generate import GenerationSettings, generate
+from hornbook.pipeline.parity import compare_layers
 from tests.checkpoints.tiny_families import NO_TOKENS, TINY, make_reference
 
 pytest.importorskip("transformers")
@@ -56,6 +57,12 @@ def test_logits(pair: Pair) -> None:
         found = pair.loaded.model(pair.ids)
     assert expected.std() > 0.1
     assert relative(found, expected) < 1e-4
+
+
+def test_every_layer(pair: Pair) -> None:
+    found = compare_layers(pair.loaded.model, pair.reference, pair.ids)
+    assert len(found) == 3 * 3 + 2
+    assert not [difference for difference in found if difference.departs]
 
 
 def test_greedy_tokens(pair: Pair) -> None:

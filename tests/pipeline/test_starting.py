@@ -105,6 +105,12 @@ def test_one_of_hornbooks_own(tuned: Path, instructions: Path, tmp_path: Path) -
         assert torch.equal(weight, copied[name]), name
 
 
+def test_what_was_trained_is_what_transformers_computes(tuned: Path) -> None:
+    pytest.importorskip("transformers")
+    for mode in ("full", "lora"):
+        assert _run(["verify", "--transformers", str(tuned / f"instruct-{mode}")]) == 0
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
