@@ -18,6 +18,7 @@ from hornbook.pipeline.context import Context, Part
 from hornbook.pipeline.corpus import INSTRUCTIONS, Corpus, make_corpora
 from hornbook.pipeline.finetune import NOT_SET, check_examples
 from hornbook.pipeline.followers import finetune_followers
+from hornbook.pipeline.preferences import finetune_preferrers
 from hornbook.pipeline.pretrain import as_it_is, pretrain
 from hornbook.pipeline.preview import preview
 from hornbook.pipeline.questions import ask_some
@@ -32,7 +33,7 @@ from hornbook.tokenizing.tokenizer import Tokenizer
 from hornbook.training.selftest import trusted_runtime
 from hornbook.training.trackers import require_trackers
 
-Goal = Literal["pretrain", "classify", "instruct", "all"]
+Goal = Literal["pretrain", "classify", "instruct", "prefer", "all"]
 
 
 def run(recipe: Recipe, goal: Goal = "all") -> Path:
@@ -58,6 +59,10 @@ def run(recipe: Recipe, goal: Goal = "all") -> Path:
             outcome.classifiers = finetune_classifiers(context, outcome.pretrained.base)
         if goal == "instruct" or (goal == "all" and recipe.instructs):
             outcome.followers = finetune_followers(context, outcome.pretrained.base)
+        if goal == "prefer" or (goal == "all" and recipe.prefers):
+            if goal == "prefer" and recipe.preference.start == "instruct":
+                outcome.followers = finetune_followers(context, outcome.pretrained.base, ("full",))
+            outcome.preferrers = finetune_preferrers(context, outcome.pretrained.base)
         path = processes.main_first(
             lambda: _report(context, outcome), lambda: workspace.directory / REPORT
         )

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from hornbook import __version__
-from hornbook.cli import audit, data, exporting, models, pipeline, training
+from hornbook.cli import audit, data, evaluation, exporting, models, pipeline, training
 
 app = typer.Typer(
     name="hornbook",
@@ -47,6 +47,7 @@ app.command()(pipeline.verify)
 app.command()(pipeline.pretrain)
 finetune.command("classify")(pipeline.finetune_classify)
 finetune.command("instruct")(pipeline.finetune_instruct)
+finetune.command("prefer")(pipeline.finetune_prefer)
 app.add_typer(finetune, name="finetune")
 data_sets.command("preview")(data.preview)
 app.add_typer(data_sets, name="data")
@@ -58,7 +59,8 @@ app.command()(training.compare)
 app.command()(models.generate)
 app.command()(models.chat)
 app.command()(models.classify)
-app.command()(models.evaluate)
+app.command()(evaluation.evaluate)
+app.command()(evaluation.judge)
 app.command()(models.inspect)
 export.command("hf")(exporting.hf)
 export.command("gguf")(exporting.gguf)

@@ -33,7 +33,7 @@ def generate(
     if "=" in prompt and prompt.split("=")[0] in _generation_names():
         settings, prompt = [prompt, *(settings or [])], ""  # a setting stands in its place
     text = read_prompt() if prompt == "-" else prompt
-    bundle = _open(model)
+    bundle = open_model(model)
     print_stream(text, bundle.complete(text, _generation(settings)))
 
 
@@ -47,7 +47,7 @@ def chat(
     """Talk to a model that follows instructions (temperature=0 by default: its best answer)."""
     from hornbook.cli.conversation import converse
 
-    bundle = _open(model)
+    bundle = open_model(model)
     bundle.require_task("instruct", "hold a conversation")
     converse(bundle, _generation(["temperature=0", *(settings or [])]), question)
 
@@ -61,7 +61,7 @@ def classify(
     from hornbook.finetuning.classification import classify as probabilities_of
     from hornbook.pipeline.tables import print_probabilities
 
-    bundle = _open(model)
+    bundle = open_model(model)
     labels = bundle.labels
     lines = read_lines() if texts == ["-"] else texts
     longest = bundle.facts["max_length"]
@@ -69,25 +69,6 @@ def classify(
         bundle.model, bundle.tokenizer, lines, bundle.runtime, max_length=longest
     )
     print_probabilities(lines, labels, found)
-
-
-def evaluate(
-    model: ModelPath,
-    data: Annotated[
-        Path,
-        typer.Argument(
-            help="What to measure on: a text for a pre-trained model, a table of labelled texts "
-            "for a classifier, a file of instructions for a follower of them."
-        ),
-    ],
-    text_column: Annotated[str, typer.Option(help="Column of the text.")] = "text",
-    label_column: Annotated[str, typer.Option(help="Column of the class.")] = "label",
-) -> None:
-    """Measure a model on data of yours: perplexity, classification report, or right answers."""
-    from hornbook.console import console
-    from hornbook.pipeline.measure import measure
-
-    console.print(measure(_open(model), data, text_column, label_column))
 
 
 def inspect(
@@ -104,7 +85,7 @@ def inspect(
     console.print(inspect_model(what, vocab_size, layers))
 
 
-def _open(path: Path) -> "Bundle":
+def open_model(path: Path) -> "Bundle":
     from hornbook.pipeline.bundle import default_runtime, load_bundle
 
     return load_bundle(path, default_runtime())

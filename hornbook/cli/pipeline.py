@@ -126,3 +126,10 @@ def finetune_instruct(arguments: RecipeArguments = None) -> None:
     from hornbook.run import run as run_all
 
     run_all(recipe_from(arguments), goal="instruct")
+
+
+def finetune_prefer(arguments: RecipeArguments = None) -> None:
+    """Teach a follower of instructions which answers people prefer (preference.path)."""
+    from hornbook.run import run as run_all
+
+    run_all(recipe_from(arguments), goal="prefer")

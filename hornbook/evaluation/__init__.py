@@ -6,6 +6,8 @@
 - `classification_report`: accuracy, precision, recall, F1, confusions and the most wrong examples
   of a classifier, beside simple baselines.
 - `answers`: how many answers are right, by category.
+- `answer_metrics`: answers by ROUGE, BLEU, JSON validity too, with intervals by category.
+- `intervals`: bootstrap intervals and paired tests.
 - `proportion`: the confidence interval that both state.
 
 The loss of a set of batches is in `training.evaluation`, since training needs it.

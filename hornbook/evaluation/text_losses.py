@@ -75,6 +75,21 @@ def text_losses(
     )
 
 
+def window_losses(
+    model: Transformer, text: Sequence[int], runtime: Runtime, *, stride: int | None = None
+) -> TextLosses:
+    """The same of one text, of each window that it is scored in; together they are
+    `sliding_window_perplexity`'s score."""
+    length = model.config.context_length
+    step = max(length // 2, 1) if stride is None else stride
+    pairs = []
+    for start, first in window_starts(len(text), length, step):
+        end = min(start + length, len(text) - 1)
+        targets = [IGNORE] * (first - start) + list(text[first + 1 : end + 1])
+        pairs.append((list(text[start:end]), targets))
+    return example_losses(model, Examples(pairs, pad_id=0, max_length=length), runtime)
+
+
 def example_losses(model: Transformer, examples: Examples, runtime: Runtime) -> TextLosses:
     """The loss of each example at its trained positions, without dropout.
 

@@ -5,8 +5,11 @@
 - `classification`: a head of one output per class, read at the last real token.
 - `conversations`: Alpaca's, ShareGPT's and OpenAI's data sets, read and checked.
 - `instruction`: conversations as examples whose loss is on the answers alone.
+- `pairs`: chosen and rejected answers, read and checked.
+- `preference`: DPO, SimPO and ORPO on such pairs.
 - `neftune`: noise on the embeddings while training.
 - `lengths`: what became of examples too long for the model.
 
-Each only prepares the model and makes examples; the one training loop does the rest.
+Each only prepares the model and makes examples (and, for pairs, says what their loss is); the one training
+loop does the rest.
 """

@@ -20,6 +20,7 @@ def answer_prompts_greedily(
     template: Template,
     runtime: Runtime,
     further_stops: Collection[int] = (),
+    max_new_tokens: int = ANSWER_TOKENS,
 ) -> list[str]:
     """The likeliest answer to each prompt, in their order, without white space around it.
 
@@ -28,7 +29,7 @@ def answer_prompts_greedily(
     """
     longest = model.config.context_length - 1
     fitting = [number for number, prompt in enumerate(prompts) if len(prompt) <= longest]
-    greedy = GenerationSettings(max_new_tokens=ANSWER_TOKENS, temperature=0)
+    greedy = GenerationSettings(max_new_tokens=max_new_tokens, temperature=0)
     stops = ends_of_answer(tokenizer, template, further_stops)
     given = generate_batch(model, [prompts[n] for n in fitting], greedy, stops, runtime)
     answers = [""] * len(prompts)

@@ -19,6 +19,8 @@ from hornbook.finetuning.conversations import read_conversations
 from hornbook.finetuning.frozen import narrow_frozen
 from hornbook.finetuning.instruction import InstructionSettings
 from hornbook.finetuning.lengths import LengthReport
+from hornbook.finetuning.pairs import read_pairs
+from hornbook.finetuning.preference import PairExamples, PreferenceSettings
 from hornbook.model.transformer import Transformer
 from hornbook.pipeline.bundle import save_adapter_bundle, save_bundle
 from hornbook.pipeline.context import Context
@@ -28,11 +30,15 @@ from hornbook.pipeline.workspace import announce, finish, finished, results_of
 from hornbook.sampling.dataset import Examples
 from hornbook.sampling.loader import Loader
 from hornbook.sampling.packing import PackedExamples
+from hornbook.training.objective import NEXT_TOKEN, Loss
 from hornbook.training.parallel import Parallel, make_parallel
 from hornbook.training.settings import SAME_RESULTS, TrainingSettings
 
 NOT_SET = "{} is not set: name the file of examples to learn from."
 
+
+Samples = Examples | PackedExamples | PairExamples
+TaskSettings = ClassificationSettings | InstructionSettings | PreferenceSettings
 
 WriteUp = Callable[[], dict[str, Any]]
 """Saves what a training has come to, measures it and gives the figures; for one process to call."""
@@ -57,20 +63,40 @@ def check_examples(recipe: Recipe, goal: str) -> None:
         raise HornbookError(NOT_SET.format("classification.path"))
     if goal == "instruct" and not recipe.instructs:
         raise HornbookError(NOT_SET.format("instruction.path"))
+    if goal == "prefer" or (goal == "all" and recipe.prefers):
+        _check_pairs(recipe)
     labelled, instructions = recipe.classification, recipe.instruction
-    for settings, goals in ((labelled, ("classify", "all")), (instructions, ("instruct", "all"))):
+    for settings, goals in (
+        (labelled, ("classify", "all")),
+        (instructions, ("instruct", "prefer", "all")),
+        (recipe.preference, ("prefer", "all")),
+    ):
         if goal in goals and "lora" in settings.train and recipe.parallel.tensor > 1:
             raise HornbookError(
                 f"parallel.tensor {recipe.parallel.tensor} cannot divide layers that carry a LoRA "
-                "adapter; set parallel.tensor=1, or leave lora out of classification.train and "
-                "instruction.train."
+                "adapter; set parallel.tensor=1, or leave lora out of classification.train, "
+                "instruction.train and preference.train."
             )
     if goal in ("classify", "all") and labelled.path is not None:
         read_labelled(Path(labelled.path), labelled.text_column, labelled.label_column)
-    if goal in ("instruct", "all") and instructions.path is not None:
+    if goal in ("instruct", "prefer", "all") and instructions.path is not None:
         for path in (instructions.path, instructions.validation_path, instructions.test_path):
             if path is not None:
                 read_conversations(Path(path))
+
+
+def _check_pairs(recipe: Recipe) -> None:
+    settings = recipe.preference
+    if settings.path is None:
+        raise HornbookError(NOT_SET.format("preference.path"))
+    if settings.start == "instruct" and not (
+        recipe.instructs and "full" in recipe.instruction.train
+    ):
+        raise HornbookError(
+            'preference.start "instruct" trains on the model instruct-full; give instruction.path and '
+            'have "full" in instruction.train, or set preference.start="pretrain".'
+        )
+    read_pairs(Path(settings.path))
 
 
 def examples_path(context: Context, given: str | None, own: str, setting: str) -> Path:
@@ -145,10 +171,11 @@ class FinetuneStage:
     def fit(
         self,
         model: Transformer,
-        train: Examples | PackedExamples,
-        validation: Examples | None,
-        settings: ClassificationSettings | InstructionSettings,
+        train: Samples,
+        validation: Samples | None,
+        settings: TaskSettings,
         facts: dict[str, Any],
+        loss: Loss = NEXT_TOKEN,
     ) -> tuple[Transformer, dict[str, Any]]:
         """Train; the model, whole, and the training's figures."""
         training = settings.lora_training if self.mode == "lora" else settings.training
@@ -170,6 +197,7 @@ class FinetuneStage:
             tokenizer_fingerprint=self.context.tokenizer.fingerprint,
             tokens_per_batch=round(mean_length * batch_size),
             facts=facts,
+            loss=loss,
             trackers=self.context.recipe.run.trackers,
             recipe=self.context.recipe.model_dump(mode="json"),
         )
@@ -190,7 +218,7 @@ class FinetuneStage:
             save_bundle(self.folder, model, tokenizer, facts)
 
 
-def deciding(settings: ClassificationSettings | InstructionSettings) -> dict[str, Any]:
+def deciding(settings: TaskSettings) -> dict[str, Any]:
     """The settings that decide what comes out, as plain JSON values."""
     free = {"training": SAME_RESULTS, "lora_training": SAME_RESULTS}
     return settings.model_dump(mode="json", exclude=free)
@@ -204,6 +232,12 @@ def headline(results: dict[str, Any]) -> str:
             f"{accuracy['right']:,} of {accuracy['total']:,} held-out texts right "
             f"({accuracy['share']:.1%}), macro F1 {results['macro_f1']:.3f}"
         )
+    if "preferred" in results:
+        preferred = results["preferred"]
+        return (
+            f"the chosen answer preferred in {preferred['right']:,} of {preferred['total']:,} held-out "
+            f"pairs ({preferred['share']:.1%}), by {results['held_out']['margin']:.3f} on average"
+        )
     total = results["answers"]["total"]
     return (
         f"{total['right']:,} of {total['total']:,} held-out questions right ({total['share']:.1%})"
@@ -211,7 +245,7 @@ def headline(results: dict[str, Any]) -> str:
 
 
 def _in_order(
-    examples: Examples | None, settings: TrainingSettings, parallel: Parallel
+    examples: Samples | None, settings: TrainingSettings, parallel: Parallel
 ) -> Loader | None:
     if examples is None:
         return None

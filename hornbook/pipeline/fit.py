@@ -34,6 +34,7 @@ from hornbook.training.evaluation import Score, evaluate, pooled
 from hornbook.training.flops import Cost, training_cost
 from hornbook.training.guard import Spike, SpikeGuard
 from hornbook.training.loop import Interrupt, Step, hold_interrupt, train_steps
+from hornbook.training.objective import NEXT_TOKEN, Loss
 from hornbook.training.optimizer import Optimizer
 from hornbook.training.parallel import ALONE, Parallel
 from hornbook.training.schedule import Plan, plan_training
@@ -67,6 +68,8 @@ class Task:
     """Where the figures can be watched besides the run's own files."""
     recipe: Mapping[str, Any] = field(default_factory=dict)
     """The run's resolved settings, stored with each checkpoint; plain JSON values."""
+    loss: Loss = NEXT_TOKEN
+    """What is made small."""
     trace: Callable[[int], list[str]] | None = None
     """Names the documents of a batch of `train` by its `Batch.position`."""
 
@@ -105,10 +108,8 @@ class Fitted:
             "mfu": round(self.cost.utilization(rate), 4),
         }
         if self.validation is not None:
-            figures["validation_loss"] = self.validation.loss
-            figures["validation_perplexity"] = self.validation.perplexity
-            for name, score in self.validation.sources.items():
-                figures[f"validation_loss/{name}"] = score.loss
+            names = self.validation.as_dict()
+            figures |= {f"validation_{name}": value for name, value in names.items()}
         return figures
 
 
@@ -160,7 +161,7 @@ class _Fit:
         if self.guard:
             self.guard.snapshot(self.done)
         self.settings = settle_micro_batch(
-            task.settings, task.model, task.train, folder, runtime, parallel
+            task.settings, task.model, task.train, folder, runtime, parallel, task.loss
         )
         self.cost = _cost(task, runtime)
         self.recorder = self._recorder(folder)
@@ -202,7 +203,10 @@ class _Fit:
         require_same_run(newest, state, self._identity())
         self.done, self.position = state["step"], state["position"]
         self.seconds = state["seconds"]
-        self.scores = [(step, Score(*score)) for step, *score in state["scores"]]
+        self.scores = [
+            (step, Score(loss, tokens, others=others))
+            for step, loss, tokens, others in state["scores"]
+        ]
         if self.guard and state["guard"]:
             self.guard.load_state_dict(state["guard"])
         console.print(f"  going on from step {self.done:,} ({newest})")
@@ -265,6 +269,7 @@ class _Fit:
             self.done,
             self.parallel,
             self.saver.may_change,
+            self.task.loss,
         )
 
     def _after(self, step: Step, shown: Meter) -> Spike | None:
@@ -304,7 +309,8 @@ class _Fit:
     def _evaluate(self, validation: Loader | Mapping[str, Loader]) -> Score:
         if isinstance(validation, Mapping):
             return pooled({name: self._evaluate(one) for name, one in validation.items()})
-        return evaluate(self.task.model, validation.epoch(), self.runtime, self.parallel)
+        batches, loss = validation.epoch(), self.task.loss
+        return evaluate(self.task.model, batches, self.runtime, self.parallel, loss)
 
     def _sample(self, step: Step, sample: Callable[[Transformer], str]) -> None:
         """Let the main process write a piece of text, with the whole model."""
@@ -330,7 +336,7 @@ class _Fit:
                 "position": self.position,
                 "seconds": self.seconds,
                 "scores": [
-                    [step, score.loss, score.tokens]
+                    [step, score.loss, score.tokens, score.others]
                     for step, score in self.scores
                     if math.isfinite(score.loss)
                 ],

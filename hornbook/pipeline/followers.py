@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from hornbook.checkpoints.store import LoadedModel
 from hornbook.console import console
@@ -60,15 +60,17 @@ class ConversationSplits:
         return found
 
 
-def finetune_followers(context: Context, base: LoadedModel) -> list[Finetuned]:
-    """Train a follower of instructions in each of the recipe's modes."""
+def finetune_followers(
+    context: Context, base: LoadedModel, modes: Sequence[Literal["full", "lora"]] | None = None
+) -> list[Finetuned]:
+    """Train a follower of instructions in each of these modes, the recipe's when not given."""
     settings = context.recipe.instruction
     path = instructions_path(context)
     given = (settings.validation_path, settings.test_path)
     held_out = tuple(Path(name) for name in given if name is not None)
     splits = instruction_splits(context)
     found = []
-    for mode in settings.train:
+    for mode in modes or settings.train:
         stage = FinetuneStage(context, base, f"instruct-{mode}", mode, path, held_out)
         found.append(stage.once(deciding(settings), lambda s: _follower(s, splits)))
     return found

@@ -10,7 +10,7 @@ from hornbook.model.transformer import Transformer
 from hornbook.runtime import Runtime
 from hornbook.sampling.loader import Loader
 from hornbook.training.batch_size import largest_micro_batch
-from hornbook.training.objective import loss_sum
+from hornbook.training.objective import NEXT_TOKEN, Loss
 from hornbook.training.parallel import Parallel
 from hornbook.training.settings import TrainingSettings
 
@@ -24,6 +24,7 @@ def settle_micro_batch(
     folder: Path,
     runtime: Runtime,
     parallel: Parallel,
+    loss: Loss = NEXT_TOKEN,
 ) -> TrainingSettings:
     """The settings with the largest micro-batch that fits, where they leave it to be found.
 
@@ -41,7 +42,7 @@ def settle_micro_batch(
     }
     size = _kept(folder / FILE, place)
     if parallel.any(size is None):
-        size = find_micro_batch(model, train, runtime, parallel)
+        size = find_micro_batch(model, train, runtime, parallel, loss)
         if parallel.is_main:
             write_text(folder / FILE, json.dumps({**place, "size": size}, indent=2) + "\n")
     console.print(f"  micro_batch_size {size:,}: the largest found to fit", style="dim")
@@ -49,12 +50,16 @@ def settle_micro_batch(
 
 
 def find_micro_batch(
-    model: Transformer, train: Loader, runtime: Runtime, parallel: Parallel
+    model: Transformer,
+    train: Loader,
+    runtime: Runtime,
+    parallel: Parallel,
+    loss: Loss = NEXT_TOKEN,
 ) -> int:
     """The largest micro-batch of `train` whose gradient fits into memory; see `batch_size.py`."""
     return largest_micro_batch(
         model,
-        lambda batch: loss_sum(model, batch)[0],
+        lambda batch: loss(model, batch),
         train.rows,
         train.dataset.widest,
         runtime,

@@ -16,6 +16,7 @@ from hornbook.evaluation.memorization import MemorizationSettings
 from hornbook.finetuning.classification import ClassificationSettings
 from hornbook.finetuning.instruction import InstructionSettings
 from hornbook.finetuning.lora import LoRASettings
+from hornbook.finetuning.preference import PreferenceSettings
 from hornbook.inference.generate import GenerationSettings
 from hornbook.model.presets import ModelSettings
 from hornbook.runtime import RuntimeSettings
@@ -75,6 +76,8 @@ class Recipe(Settings):
     """Stage 7.1."""
     instruction: InstructionSettings = InstructionSettings()
     """Stage 7.2."""
+    preference: PreferenceSettings = PreferenceSettings()
+    """Stage 7.3: which of two answers people prefer, where there are such pairs."""
     lora: LoRASettings = LoRASettings()
     """Stage 7.0, wherever a `train` setting lists "lora"."""
     memorization: MemorizationSettings = MemorizationSettings()
@@ -104,6 +107,11 @@ class Recipe(Settings):
     @property
     def _has_sample_world(self) -> bool:
         return self.corpus.has_sample_world and self.pretrains()
+
+    @property
+    def prefers(self) -> bool:
+        """Whether there are pairs of answers to learn from."""
+        return self.preference.path is not None
 
 
 def load_recipe(path: Path | None = None, overrides: Sequence[str] = ()) -> Recipe:

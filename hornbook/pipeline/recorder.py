@@ -103,8 +103,7 @@ class Recorder:
 
     def evaluation(self, step: Step, score: Score) -> None:
         """Write down how well held-out data are predicted, and now and then draw the curves."""
-        figures = {"loss": score.loss, "perplexity": score.perplexity}
-        figures |= {f"loss/{name}": one.loss for name, one in score.sources.items()}
+        figures = score.as_dict()
         self._metrics.write("evaluation", step.index, figures)
         self._trackers.log("evaluation", step.index, figures)
         if time.monotonic() - self._drawn > REDRAW_AFTER_S:

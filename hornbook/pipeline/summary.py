@@ -34,6 +34,7 @@ class Outcome:
     classifiers: list[Finetuned] = field(default_factory=list)
     followers: list[Finetuned] = field(default_factory=list)
     answered: list[Answer] = field(default_factory=list)
+    preferrers: list[Finetuned] = field(default_factory=list)
 
 
 def report_on(context: Context, outcome: Outcome) -> Path:
@@ -49,6 +50,8 @@ def report_on(context: Context, outcome: Outcome) -> Path:
         sections.append(_classification_section(outcome.classifiers))
     if outcome.followers:
         sections.append(_instruction_section(outcome.followers, outcome.answered))
+    if outcome.preferrers:
+        sections.append(_preference_section(outcome.preferrers))
     sections.append(_settings_section(outcome.pretrained.base.model.config))
     report = Report(
         title=context.workspace.directory.name,
@@ -232,6 +235,25 @@ def _instruction_section(found: Sequence[Finetuned], answered: Sequence[Answer])
             *(picture_as_svg(one.folder, one.name) for one in found),
         ],
         answers=[Answered(a.question, a.expected, a.given, a.right) for a in answered],
+    )
+
+
+def _preference_section(found: Sequence[Finetuned]) -> Section:
+    names = ("loss", "margin", "chosen_reward", "rejected_reward")
+    rows = [
+        [
+            one.name,
+            _share(one.results["preferred"]),
+            *(f"{one.results['held_out'][name]:.3f}" for name in names),
+        ]
+        for one in found
+    ]
+    return Section(
+        "Preferences",
+        lead=f"{found[0].results['examples']['train']:,} pairs to learn from; how often the answer that "
+        "people chose has the higher reward, in pairs held out (with the 95 % interval).",
+        tables=[Table(["model", "chosen preferred", *(n.replace("_", " ") for n in names)], rows)],
+        plots=[picture_as_svg(one.folder, one.name) for one in found],
     )
 
 

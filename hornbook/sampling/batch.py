@@ -28,6 +28,10 @@ class Batch:
     """Where rows hold several documents, the number of each token's within its row, int64 (batch,
     tokens), -1 for padding; see `hornbook.model.documents`. None where a row is one text."""
 
+    reference: torch.Tensor | None = None
+    """Where rows are pairs, of a chosen and a rejected answer: the logarithm of the probability that
+    a reference model gives each, float32 (batch, 2). None elsewhere."""
+
     def to(self, device: torch.device) -> "Batch":
         """The same batch on another device."""
         return self.map(lambda tensor: tensor.to(device, non_blocking=True))
@@ -39,4 +43,6 @@ class Batch:
     def map(self, change: Callable[[torch.Tensor], torch.Tensor]) -> "Batch":
         """The batch with every tensor changed."""
         documents = None if self.documents is None else change(self.documents)
-        return Batch(change(self.inputs), change(self.targets), self.position, documents)
+        reference = None if self.reference is None else change(self.reference)
+        inputs, targets = change(self.inputs), change(self.targets)
+        return Batch(inputs, targets, self.position, documents, reference)

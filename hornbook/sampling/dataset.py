@@ -52,6 +52,15 @@ class OwnOrder(Protocol):
         ...
 
 
+@runtime_checkable
+class Referenced(Protocol):
+    """A dataset of pairs, of which a reference model has said how probable they are."""
+
+    def reference(self, indices: Sequence[int]) -> torch.Tensor:
+        """`Batch.reference` of these samples, float32 (batch, 2)."""
+        ...
+
+
 class Examples:
     """Samples of many lengths, padded on the right to the longest of each batch.
 

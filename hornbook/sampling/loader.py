@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from hornbook.errors import HornbookError
 from hornbook.sampling.batch import IGNORE, Batch
-from hornbook.sampling.dataset import Dataset, OwnOrder
+from hornbook.sampling.dataset import Dataset, OwnOrder, Referenced
 from hornbook.sampling.token_mask import TokenMask
 
 
@@ -97,7 +97,9 @@ class Loader:
         targets[len(share) :] = IGNORE
         if self._mask is not None:
             targets = self._mask.apply(inputs, targets)
-        return Batch(inputs, targets, position, self.dataset.documents(samples))
+        dataset = self.dataset
+        reference = dataset.reference(samples) if isinstance(dataset, Referenced) else None
+        return Batch(inputs, targets, position, dataset.documents(samples), reference)
 
 
 def count_batches(samples: int, batch_size: int, drop_last: bool) -> int:

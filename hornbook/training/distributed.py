@@ -29,7 +29,7 @@ from hornbook.errors import HornbookError
 from hornbook.model.transformer import Transformer
 from hornbook.runtime import Runtime
 from hornbook.sampling.batch import Batch
-from hornbook.training.objective import loss_sum
+from hornbook.training.objective import NEXT_TOKEN, Loss
 from hornbook.training.parallel import Objective, Parallel
 from hornbook.training.shards import (
     cuts_of,
@@ -117,10 +117,10 @@ class Replicated(Grouped):
 
     _exchange: DistributedDataParallel | None = None
 
-    def objective(self, model: Transformer) -> Objective:
+    def objective(self, model: Transformer, loss: Loss = NEXT_TOKEN) -> Objective:
         """The loss; the gradients of all processes are added up in its backward pass."""
         exchange = DistributedDataParallel(
-            _LossSum(model),
+            _LossSum(model, loss),
             process_group=self.mesh.get_group("data"),
             gradient_as_bucket_view=True,
         )
@@ -140,13 +140,13 @@ class Replicated(Grouped):
 class _LossSum(nn.Module):
     """The loss as a module, for DDP to wrap; its parameters are the model's."""
 
-    def __init__(self, model: Transformer) -> None:
+    def __init__(self, model: Transformer, loss: Loss) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.loss = model, loss
 
     def forward(self, batch: Batch) -> Tensor:
         """The summed loss, float32 ()."""
-        return loss_sum(self.model, batch)[0]
+        return self.loss(self.model, batch)
 
 
 def _add_up(
@@ -168,7 +168,7 @@ def _sort_buckets(exchange: DistributedDataParallel, model: Transformer) -> None
     rounded: with a first pass on nothing, a resumed run's first step is like any other.
     """
     training, device = model.training, next(model.parameters()).device
-    nothing = torch.zeros((1, 1), dtype=torch.int64, device=device)
+    nothing = torch.zeros((1, 2), dtype=torch.int64, device=device)
     model.eval()  # so that no random number is drawn for dropout
     exchange(Batch(nothing, nothing, 0)).backward()
     model.train(training)

@@ -5,12 +5,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import torch
+from torch import Tensor
 
 from hornbook.errors import HornbookError
 from hornbook.model.transformer import Transformer
 from hornbook.runtime import Runtime
 from hornbook.sampling.batch import Batch
-from hornbook.training.objective import check_ids, loss_sum
+from hornbook.training.objective import NEXT_TOKEN, Loss, check_ids
 from hornbook.training.parallel import ALONE, Parallel
 
 
@@ -21,14 +22,22 @@ class Score:
     loss: float
     """Mean negative log-likelihood of a position, in nats."""
     tokens: int
-    """Positions that the mean is over."""
+    """Positions that the mean is over, or what else the loss counts."""
     sources: Mapping[str, "Score"] = field(default_factory=dict)
     """By name, where held-out data of several sources were scored each by itself."""
+    others: Mapping[str, float] = field(default_factory=dict)
+    """Means of what else the loss measures."""
 
     @property
     def perplexity(self) -> float:
         """exp(loss): as good as choosing among so many equally likely tokens."""
         return math.exp(self.loss) if self.loss < 700 else math.inf
+
+    def as_dict(self) -> dict[str, float]:
+        """The figures by name: perplexity where the loss is a token's, else what the loss measures."""
+        of_sources = {f"loss/{name}": score.loss for name, score in self.sources.items()}
+        others = self.others or {"perplexity": self.perplexity}
+        return {"loss": self.loss, **others, **of_sources}
 
     @property
     def nats(self) -> float:
@@ -56,6 +65,7 @@ def evaluate(
     batches: Iterable[Batch],
     runtime: Runtime,
     parallel: Parallel = ALONE,
+    loss: Loss = NEXT_TOKEN,
 ) -> Score:
     """Score `model` without dropout on batches such as `Loader.epoch()` gives.
 
@@ -68,13 +78,16 @@ def evaluate(
     was_training = model.training
     model.eval()
     try:
-        sums, count = [], 0
+        sums: list[Tensor] = []  # of each batch, (figures,)
+        names: list[str] = []
+        count = 0
         for batch in batches:
             check_ids(model, batch)
             with runtime.autocast():
-                loss, trained = loss_sum(model, batch)
-            sums.append(loss)
-            count += int(trained)
+                figures = loss.figures(model, batch)
+            names = list(figures)
+            sums.append(torch.stack(list(figures.values())))
+            count += int(loss.count(batch))
     finally:
         model.train(was_training)
     count = int(parallel.sum(torch.tensor(count)))
@@ -84,5 +97,6 @@ def evaluate(
             "give more text or a larger share to validation."
         )
     # Moved once at the end, so that a GPU is not waited for at every batch.
-    total = parallel.sum(torch.stack(sums).cpu().double().sum()).item()
-    return Score(loss=total / count, tokens=count)
+    totals = parallel.sum(torch.stack(sums).cpu().double().sum(dim=0)).tolist()
+    means = {name: total / count for name, total in zip(names, totals, strict=True)}
+    return Score(means.pop("loss"), count, others=means)

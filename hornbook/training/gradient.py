@@ -1,12 +1,13 @@
 """The gradient of a batch's mean loss, added up over its micro-batches."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 
 from hornbook.runtime import Runtime
 from hornbook.sampling.batch import IGNORE, Batch
+from hornbook.training.objective import NEXT_TOKEN
 from hornbook.training.parallel import Objective, Parallel
 
 
@@ -16,16 +17,18 @@ def accumulate(
     micro_batch_size: int | None,
     runtime: Runtime,
     parallel: Parallel,
+    count: Callable[[Batch], Tensor] = NEXT_TOKEN.count,
 ) -> tuple[Tensor, int]:
-    """Add up the gradient of a batch's mean loss; give that loss, float32 (), and its positions.
+    """Add up the gradient of a batch's mean loss; give that loss, float32 (), and its units.
 
-    Both are of the whole batch, over all processes. Each part's sum is divided by the positions of
-    all parts together, so that a position weighs the same in whichever part it stands.
+    Both are of the whole batch, over all processes. Each part's sum is divided by the units (trained
+    positions, where `count` says nothing else) of all parts together, so that a unit weighs the same
+    in whichever part it stands.
 
     Nothing waits for a GPU when the batch lies on the CPU: what is trained is counted there, and
     the loss stays on the device.
     """
-    trained = int(parallel.sum((batch.targets != IGNORE).sum()))
+    trained = int(parallel.sum(count(batch)))
     total = torch.zeros((), dtype=torch.float32, device=runtime.device)
     parts = list(_micro_batches(batch, micro_batch_size))
     if parallel.data_size == 1:  # several processes must compute the same number of parts

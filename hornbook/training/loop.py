@@ -24,7 +24,7 @@ from hornbook.sampling.batch import IGNORE, Batch
 from hornbook.training.figures import Figures, FiniteOnly
 from hornbook.training.gradient import accumulate
 from hornbook.training.memory import memory_explained
-from hornbook.training.objective import check_ids
+from hornbook.training.objective import NEXT_TOKEN, Loss, check_ids
 from hornbook.training.optimizer import Optimizer
 from hornbook.training.parallel import ALONE, Parallel
 from hornbook.training.schedule import Plan
@@ -43,7 +43,7 @@ class Step:
     lr: float
     """AdamW's learning rate."""
     tokens: int
-    """Trained positions of the batch."""
+    """Trained positions of the batch, or what else the loss counts."""
     position: int
     """`Batch.position`: where the loader goes on when the run is resumed after this step."""
     skipped: int
@@ -77,6 +77,7 @@ def train_steps(
     start_step: int = 0,
     parallel: Parallel = ALONE,
     may_change: Callable[[], None] = _at_once,
+    loss: Loss = NEXT_TOKEN,
 ) -> Iterator[Step]:
     """Train `model` in place, one optimizer step for each `Step` given out.
 
@@ -87,6 +88,7 @@ def train_steps(
         start_step: the last step done before, when resuming.
         may_change: returns when the weights may be changed: a checkpoint being copied in the
             background has until then, which is nearly the whole step.
+        loss: what is made small.
 
     Raises:
         HornbookError: the loss or the gradient is not a finite number and `on_nonfinite` is "stop"
@@ -94,7 +96,7 @@ def train_steps(
             the batches end too early, or nothing in them is trained.
     """
     optimizer.zero_grad()
-    objective = parallel.objective(model)
+    objective = parallel.objective(model, loss)
     finite_only = FiniteOnly(settings, runtime.device)
     for index in range(start_step + 1, plan.total_steps + 1):
         started = time.perf_counter()
@@ -102,11 +104,13 @@ def train_steps(
         check_ids(model, batch)
         model.train()
         with memory_explained(settings, batch, index):
-            loss, trained = accumulate(objective, batch, settings.at_once, runtime, parallel)
+            mean, trained = accumulate(
+                objective, batch, settings.at_once, runtime, parallel, loss.count
+            )
             optimizer.set_lr_scale(plan.lr_scale(index))
             norm = optimizer.clip(settings.clip)
             may_change()
-            figures = finite_only.update(optimizer, loss, norm)
+            figures = finite_only.update(optimizer, mean, norm)
         optimizer.zero_grad()
         finite_only.check(index, batch.position, figures)
         yield Step(

@@ -1,6 +1,7 @@
 """The loss of a batch: what every objective has in common."""
 
 from collections.abc import Iterator
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +19,41 @@ GPU_LOGITS_AT_ONCE = 2**27
 """512 MiB of float32."""
 LEAST_ROWS = 256
 """Fewer rows than this make matrix products too thin to be fast."""
+
+
+class Loss(Protocol):
+    """What a training makes small: a sum over the units of a batch, divided by their number."""
+
+    def __call__(self, model: Transformer, batch: Batch) -> Tensor:
+        """The loss summed over the batch's units, float32 (), differentiable."""
+        ...
+
+    def count(self, batch: Batch) -> Tensor:
+        """How many units the batch has, int64 ()."""
+        ...
+
+    def figures(self, model: Transformer, batch: Batch) -> dict[str, Tensor]:
+        """What is measured on data held out, each summed over the units, float32 (): "loss" first."""
+        ...
+
+
+class NextToken:
+    """Every trained position is a unit, its loss -log p(target): all objectives but preferences."""
+
+    def __call__(self, model: Transformer, batch: Batch) -> Tensor:
+        """The loss summed over the trained positions."""
+        return loss_sum(model, batch)[0]
+
+    def count(self, batch: Batch) -> Tensor:
+        """How many positions are trained."""
+        return (batch.targets != IGNORE).sum()
+
+    def figures(self, model: Transformer, batch: Batch) -> dict[str, Tensor]:
+        """The loss alone."""
+        return {"loss": self(model, batch)}
+
+
+NEXT_TOKEN = NextToken()
 
 
 def loss_sum(model: Transformer, batch: Batch) -> tuple[Tensor, Tensor]:

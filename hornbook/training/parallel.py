@@ -14,7 +14,7 @@ from hornbook.model.config import ModelConfig
 from hornbook.model.transformer import Transformer, count_parameters
 from hornbook.runtime import Runtime
 from hornbook.sampling.batch import Batch
-from hornbook.training.objective import loss_sum
+from hornbook.training.objective import NEXT_TOKEN, Loss
 
 Objective = Callable[[Batch], Tensor]
 """The summed loss of a (micro-)batch, float32 (), differentiable."""
@@ -64,9 +64,9 @@ class Parallel:
         """The whole model on this process's device; the model itself where it is not divided."""
         return model
 
-    def objective(self, model: Transformer) -> Objective:
+    def objective(self, model: Transformer, loss: Loss = NEXT_TOKEN) -> Objective:
         """The loss to take the gradient of: gradients are exchanged in its backward pass."""
-        return lambda batch: loss_sum(model, batch)[0]
+        return lambda batch: loss(model, batch)
 
     def sum(self, value: Tensor) -> Tensor:
         """`value` added up over the shares of a batch, the same on every process."""

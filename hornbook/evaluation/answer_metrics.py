@@ -1,0 +1,172 @@
+"""Answers beside expected ones, measured in several ways, each with its interval, by category.
+
+| metric | is | by |
+| --- | --- | --- |
+| exact | both say the same but for case, spacing and final punctuation | `answers.normalize` |
+| rouge1, rougeL | F1 of words, of the longest common subsequence (Lin 2004) | rouge-score |
+| bleu | of one answer, smoothed, 0 to 1; their mean is not the BLEU of a corpus | sacrebleu |
+| json | the answer is JSON, and of the schema if one is given | jsonschema |
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from rich.table import Table
+from rich.text import Text
+
+from hornbook.errors import HornbookError
+from hornbook.evaluation.answers import Answer
+from hornbook.evaluation.intervals import Comparison, Interval, compare_means, mean_interval
+
+METRICS = ("exact", "rouge1", "rougeL", "bleu", "json")
+PACKAGES = {
+    "rouge1": "rouge_score",
+    "rougeL": "rouge_score",
+    "bleu": "sacrebleu",
+    "json": "jsonschema",
+}
+ALL = "all"
+
+Measure = Callable[[Answer], float]
+
+
+@dataclass(frozen=True)
+class MeasuredAnswers:
+    """Answers with what each metric says of each."""
+
+    answers: tuple[Answer, ...]
+    values: Mapping[str, npt.NDArray[np.float64]]
+    """By metric, (answers,), each 0 to 1."""
+
+    def intervals(self) -> dict[str, dict[str, Interval]]:
+        """The mean of each metric in each category, and over all: by category, then by metric."""
+        return {
+            category: {name: mean_interval(found[rows]) for name, found in self.values.items()}
+            for category, rows in self.rows().items()
+        }
+
+    def rows(self) -> dict[str, npt.NDArray[np.int64]]:
+        """Which answers each category has, in alphabetical order; all of them at the end."""
+        names = sorted({answer.category for answer in self.answers})
+        found = {
+            name: np.array([n for n, a in enumerate(self.answers) if a.category == name])
+            for name in (names if len(names) > 1 else ())
+        }
+        return {**found, ALL: np.arange(len(self.answers))}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            category: {name: interval.as_dict() for name, interval in by_metric.items()}
+            for category, by_metric in self.intervals().items()
+        }
+
+    def __rich__(self) -> Table:
+        """A row for each category, a column for each metric."""
+        title = "Means, with the 95 % interval"
+        table = Table("category", "answers", title=title, title_justify="left")
+        for name in self.values:
+            table.add_column(name, justify="right")
+        for category, by_metric in self.intervals().items():
+            if category == ALL:
+                table.add_section()
+            shown = [interval.shown() for interval in by_metric.values()]
+            count = next(iter(by_metric.values())).count
+            table.add_row(Text(category or "(none)"), f"{count:,}", *shown)
+        return table
+
+    def against(self, other: "MeasuredAnswers") -> dict[str, Comparison]:
+        """By metric, how these answers compare with another model's to the same questions."""
+        return {
+            name: compare_means(found, other.values[name]) for name, found in self.values.items()
+        }
+
+
+def measure_answers(
+    answers: Sequence[Answer], metrics: Sequence[str] = ("exact",), schema: Any = None
+) -> MeasuredAnswers:
+    """Measure answers.
+
+    Args:
+        metrics: names among `METRICS`.
+        schema: a JSON schema, for "json".
+
+    Raises:
+        HornbookError: no answers, an unknown metric, a library that is not installed, or a schema that
+            is none.
+    """
+    if not answers:
+        raise HornbookError("there are no answers to measure.")
+    values = {}
+    for name in dict.fromkeys(metrics):
+        measure = _measure_of(name, schema)
+        values[name] = np.array([measure(answer) for answer in answers], dtype=np.float64)
+    return MeasuredAnswers(tuple(answers), values)
+
+
+def _measure_of(name: str, schema: Any) -> Measure:
+    if name not in METRICS:
+        raise HornbookError(f"unknown metric {name!r}; expected some of {', '.join(METRICS)}.")
+    package = PACKAGES.get(name)
+    if package is not None and find_spec(package) is None:
+        raise HornbookError(
+            f'the metric {name} needs {package}: pip install "hornbook[evaluation]".'
+        )
+    if name == "exact":
+        return lambda answer: float(answer.right)
+    if name == "bleu":
+        return _bleu()
+    if name == "json":
+        return _json(schema)
+    return _rouge(name)
+
+
+def _rouge(name: str) -> Measure:
+    from rouge_score.rouge_scorer import RougeScorer
+
+    scorer = RougeScorer([name], use_stemmer=False)
+    return lambda answer: float(scorer.score(answer.expected, answer.given)[name].fmeasure)
+
+
+def _bleu() -> Measure:
+    from sacrebleu.metrics.bleu import BLEU
+
+    scorer = BLEU(effective_order=True)
+    return lambda answer: scorer.sentence_score(answer.given, [answer.expected]).score / 100
+
+
+def _json(schema: Any) -> Measure:
+    from jsonschema.exceptions import SchemaError
+    from jsonschema.validators import validator_for
+
+    kind = validator_for(schema if schema is not None else True)
+    try:
+        kind.check_schema(schema if schema is not None else True)
+    except SchemaError as error:
+        raise HornbookError(f"the schema is not a JSON schema: {error.message}.") from None
+    validator = kind(schema if schema is not None else True)
+
+    def valid(answer: Answer) -> float:
+        try:
+            value = json.loads(answer.given)
+        except (ValueError, RecursionError):
+            return 0.0
+        return float(validator.is_valid(value))
+
+    return valid
+
+
+def comparison_table(first: str, second: str, found: Mapping[str, Comparison]) -> Table:
+    """A row for each figure in which two models were compared."""
+    table = Table("figure", title=f"{first} less {second}", title_justify="left")
+    for name in ("difference (95 % interval)", "p", "test", "units"):
+        table.add_column(name, justify="left" if name == "test" else "right")
+    for name, one in found.items():
+        shown = one.difference.shown(4)
+        table.add_row(name, shown, f"{one.p:.4f}", one.test, f"{one.difference.count:,}")
+    return table

@@ -1,0 +1,235 @@
+"""A chat endpoint of OpenAI's kind (Ollama, vLLM, a Hornbook server): questions out, answers back.
+
+It may be down, slow, overloaded, or talk nonsense: each is waited for, tried again, or told apart, and
+none of it takes the others' answers along. Answers are kept on the disk, so that what was asked once is
+not paid for again.
+"""
+
+import hashlib
+import json
+import os
+import random
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from pydantic import Field
+
+from hornbook.artifact import write_text
+from hornbook.config import Settings
+from hornbook.console import track
+from hornbook.errors import HornbookError
+
+if TYPE_CHECKING:
+    import httpx
+
+LARGEST_REPLY = 2**20
+"""Bytes; a longer reply is no answer to a question for a score."""
+LONGEST_WAIT_S = 60.0
+"""Between two tries, whatever the endpoint asks for."""
+LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+
+Messages = Sequence[Mapping[str, str]]
+
+
+class EndpointSettings(Settings):
+    """Which endpoint is asked, and with how much patience."""
+
+    url: str = "http://localhost:11434/v1"
+    """Address of the API, up to what stands before /chat/completions (this one is Ollama's)."""
+    model: str = "default"
+    """The model's name there."""
+    key_variable: str = "HORNBOOK_JUDGE_KEY"
+    """Environment variable with the key, if one is needed; the key is written nowhere."""
+    concurrency: int = Field(default=4, ge=1, le=256)
+    """Questions under way at once."""
+    timeout: float = Field(default=120.0, gt=0)
+    """Seconds that an answer may take, from the question to its last byte."""
+    retries: int = Field(default=3, ge=0, le=20)
+    """Tries after the first one, when the endpoint is down, overloaded or too slow."""
+    backoff: float = Field(default=1.0, ge=0)
+    """Seconds before the second try; twice as many before each further one."""
+    max_tokens: int = Field(default=256, gt=0)
+    """Most tokens of an answer."""
+    cache: Path | None = None
+    """Folder in which answers are kept; they are not kept when not given."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came back for one question."""
+
+    text: str | None
+    """The answer; None when there is none."""
+    fault: str = ""
+    """Why there is none, in few words."""
+
+
+class _Again(Exception):  # noqa: N818  # no error, a request for another try
+    """The endpoint may do better next time."""
+
+    def __init__(self, fault: str, after_s: float | None = None) -> None:
+        super().__init__(fault)
+        self.after_s = after_s
+
+
+class Endpoint:
+    """Asks many questions, some at once."""
+
+    def __init__(self, settings: EndpointSettings) -> None:
+        """
+        Raises:
+            HornbookError: the address is none, or the key would go over the network unencrypted.
+        """
+        self.settings = settings
+        self._key = os.environ.get(settings.key_variable, "")
+        parts = urlsplit(settings.url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise HornbookError(f"url {settings.url!r}: expected http://... or https://...")
+        if parts.username or parts.password:
+            raise HornbookError(
+                f"url: it has a password in it; put the key into {settings.key_variable} instead."
+            )
+        self._local = parts.hostname in LOOPBACK
+        if self._key and parts.scheme == "http" and not self._local:
+            raise HornbookError(
+                f"url {settings.url}: the key in {settings.key_variable} would be sent unencrypted; use "
+                "https, or unset the key."
+            )
+
+    def ask_all(self, questions: Sequence[Messages], label: str) -> list[Reply]:
+        """The reply to each question, in their order.
+
+        Raises:
+            HornbookError: there was no reply at all to any of several questions.
+        """
+        with self._client() as client, ThreadPoolExecutor(self.settings.concurrency) as pool:
+            asked = pool.map(lambda question: self._ask(client, question), questions)
+            replies = list(track(asked, label, len(questions), "question"))
+        if questions and all(reply.text is None for reply in replies):
+            raise HornbookError(
+                f"{self.settings.url}: none of {len(questions):,} questions was answered "
+                f"({replies[0].fault}); is it running, and is the model {self.settings.model!r} there?"
+            )
+        return replies
+
+    @contextmanager
+    def _client(self) -> "Iterator[httpx.Client]":
+        try:
+            import httpx
+        except ImportError:
+            raise HornbookError(
+                'asking an endpoint needs httpx: pip install "hornbook[evaluation]".'
+            ) from None
+        headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
+        limits = httpx.Limits(max_connections=self.settings.concurrency)
+        with httpx.Client(
+            headers=headers,
+            timeout=self.settings.timeout,
+            limits=limits,
+            trust_env=not self._local,  # no proxy stands between this machine and itself
+        ) as client:
+            yield client
+
+    def _ask(self, client: "httpx.Client", question: Messages) -> Reply:
+        body = {
+            "model": self.settings.model,
+            "messages": [dict(message) for message in question],
+            "temperature": 0,
+            "max_tokens": self.settings.max_tokens,
+        }
+        kept = self._place(body)
+        if kept is not None and (known := _read_kept(kept)) is not None:
+            return Reply(known)
+        fault = ""
+        for attempt in range(self.settings.retries + 1):
+            try:
+                text = self._try(client, body)
+            except _Again as again:
+                fault = str(again)
+                if attempt < self.settings.retries:
+                    time.sleep(self._wait(attempt, again.after_s))
+                continue
+            except HornbookError as refusal:
+                return Reply(None, self._without_key(str(refusal)))
+            if kept is not None:
+                kept.parent.mkdir(parents=True, exist_ok=True)
+                write_text(kept, json.dumps({"asked": body, "answer": text}, indent=1) + "\n")
+            return Reply(text)
+        return Reply(None, self._without_key(fault))
+
+    def _try(self, client: "httpx.Client", body: Mapping[str, Any]) -> str:
+        import httpx
+
+        started = time.monotonic()
+        address = f"{self.settings.url.rstrip('/')}/chat/completions"
+        try:
+            with client.stream("POST", address, json=body) as response:
+                raw = b""
+                for piece in response.iter_bytes():
+                    raw += piece
+                    if time.monotonic() - started > self.settings.timeout:
+                        raise _Again("too slow")
+                    if len(raw) > LARGEST_REPLY:
+                        raise HornbookError(f"a reply of more than {LARGEST_REPLY:,} bytes")
+        except httpx.TimeoutException:
+            raise _Again("too slow") from None
+        except httpx.HTTPError as error:
+            raise _Again(f"not reached: {type(error).__name__}") from None
+        if response.status_code == 429 or response.status_code >= 500:
+            raise _Again(f"status {response.status_code}", _retry_after(response.headers))
+        if response.status_code != 200:
+            said = raw[:200].decode("utf-8", "replace").strip()
+            raise HornbookError(f"status {response.status_code}: {said}")
+        return _content(raw)
+
+    def _wait(self, attempt: int, asked_s: float | None) -> float:
+        """Seconds before the next try; spread, so that many do not come back at the same moment."""
+        own = self.settings.backoff * 2**attempt * random.uniform(0.75, 1.25)
+        return float(min(max(own, asked_s or 0.0), LONGEST_WAIT_S))
+
+    def _place(self, body: Mapping[str, Any]) -> Path | None:
+        if self.settings.cache is None:
+            return None
+        whole = json.dumps([self.settings.url, body], sort_keys=True)
+        name = hashlib.sha256(whole.encode()).hexdigest()
+        return self.settings.cache / name[:2] / f"{name}.json"
+
+    def _without_key(self, text: str) -> str:
+        return text.replace(self._key, "***") if self._key else text
+
+
+def _content(raw: bytes) -> str:
+    """The answer in a reply.
+
+    Raises:
+        HornbookError: the reply is not a chat completion.
+    """
+    try:
+        text = json.loads(raw)["choices"][0]["message"]["content"]
+    except (ValueError, KeyError, IndexError, TypeError, RecursionError):
+        text = None
+    if not isinstance(text, str):
+        raise HornbookError("a reply that is no chat completion")
+    return text
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    try:
+        return float(headers.get("retry-after", ""))
+    except ValueError:
+        return None
+
+
+def _read_kept(path: Path) -> str | None:
+    """An answer kept earlier; a damaged file is as good as none."""
+    try:
+        answer = json.loads(path.read_text("utf-8"))["answer"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return answer if isinstance(answer, str) else None
