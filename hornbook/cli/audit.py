@@ -1,5 +1,10 @@
 """The verbs that look for what a training should not have left in a model."""
 
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
 from hornbook.cli.arguments import RecipeArguments, recipe_from
 
 
@@ -8,3 +13,41 @@ def memorization(arguments: RecipeArguments = None) -> None:
     from hornbook.run import audit_memorization
 
     audit_memorization(recipe_from(arguments))
+
+
+def poison(
+    model: Annotated[
+        Path,
+        typer.Argument(metavar="MODEL", help="A classifier's folder, or a pre-trained model's."),
+    ],
+    data: Annotated[Path, typer.Argument(help="The labelled texts that it is trained on.")],
+    text_column: Annotated[str, typer.Option(help="Column of the text.")] = "text",
+    label_column: Annotated[str, typer.Option(help="Column of the class.")] = "label",
+    top: Annotated[int, typer.Option(min=1, help="How many examples to show.")] = 20,
+    plant: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=0.5,
+            help="Share of the texts to plant a trigger in, in memory, to see how many are found.",
+            show_default=False,
+        ),
+    ] = None,
+    reader: Annotated[
+        Path | None,
+        typer.Option(
+            help="The model that reads the examples; when not given, the pretrain folder beside a "
+            "classifier, or MODEL.",
+            show_default=False,
+        ),
+    ] = None,
+    to: Annotated[
+        Path | None,
+        typer.Option(help="Write the whole ranking into this file (JSONL).", show_default=False),
+    ] = None,
+) -> None:
+    """Rank training examples by how planted they look, and probe a classifier for a backdoor."""
+    from hornbook.pipeline.poison import audit_poison, open_audit
+
+    audit = open_audit(model, data, text_column, label_column, reader)
+    audit_poison(audit, top, plant, to)

@@ -3,6 +3,7 @@
 - `perplexity`: how well a model predicts a text, with a sliding window.
 - `text_losses`: the loss of each of many texts, or examples, in batches.
 - `memorization`: secrets planted in training text, and passages of it, that a model knows by heart.
+- `poisoning`: training examples that look planted; `backdoor`: words that turn a classifier.
 - `classification_report`: accuracy, precision, recall, F1, confusions and the most wrong examples
   of a classifier, beside simple baselines.
 - `answers`: how many answers are right, by category.
