@@ -70,7 +70,7 @@ def rehearse(
     return Rehearsal(
         step_seconds=seconds,
         evaluation_seconds=_time_evaluation(model, rows, width, runtime),
-        activation_bytes=_activations(model, at_once, width, runtime),
+        activation_bytes=activation_bytes(model, at_once, width, runtime),
         source=source,
     )
 
@@ -115,7 +115,7 @@ def _time_evaluation(model: Transformer, rows: int, width: int, runtime: Runtime
     return (time.perf_counter() - started) / rows
 
 
-def _activations(model: Transformer, rows: int, width: int, runtime: Runtime) -> int:
+def activation_bytes(model: Transformer, rows: int, width: int, runtime: Runtime) -> int:
     """Bytes kept for the gradient by so many rows, from what one row and two rows keep."""
     model.train()
     one, two = (
