@@ -31,10 +31,31 @@ def gguf(
     kind: Annotated[
         str, typer.Option("--type", help="Of the weights: f32, f16, bf16 or q8_0.")
     ] = "f16",
+    adapter: Annotated[
+        bool, typer.Option("--adapter", help="Write the LoRA adapter alone, for --lora.")
+    ] = False,
 ) -> None:
     """Write a GGUF file for llama.cpp, Ollama and LM Studio, with a Modelfile."""
     from hornbook.console import console
-    from hornbook.pipeline.exporting import export_as_gguf
+    from hornbook.pipeline.exporting import export_adapter, export_as_gguf
 
+    if adapter:
+        console.print(f"Written: {export_adapter(model, out, None, as_gguf=True)}", markup=False)
+        return
     written = export_as_gguf(model, out, kind)  # type: ignore[arg-type]  # checked there
     console.print(f"Written: {written}", markup=False)
+
+
+def peft(
+    model: ModelPath,
+    out: Out,
+    base: Annotated[
+        str | None,
+        typer.Option(help="Folder or hub name of the exported base model, for others to find it."),
+    ] = None,
+) -> None:
+    """Write a LoRA adapter for the peft library."""
+    from hornbook.console import console
+    from hornbook.pipeline.exporting import export_adapter
+
+    console.print(f"Written: {export_adapter(model, out, base)}", markup=False)

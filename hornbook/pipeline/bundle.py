@@ -1,22 +1,27 @@
 """A trained model ready for use: weights, tokenizer, and what it was trained to do."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from hornbook.artifact import Manifest, read_manifest
+from hornbook.checkpoints.export.huggingface import exportable
+from hornbook.checkpoints.families.family import Family
+from hornbook.checkpoints.families.known import FAMILIES
 from hornbook.checkpoints.loading.folders import is_folder
-from hornbook.checkpoints.loading.hub import fetch_model, is_hub_model
+from hornbook.checkpoints.loading.hub import HUB, fetch_model, is_hub_model
 from hornbook.checkpoints.store import LoadedModel, load_model, save_checkpoint
 from hornbook.errors import HornbookError
 from hornbook.finetuning.adapter import load_adapter, save_adapter
 from hornbook.finetuning.lora import LoRASettings, merge_lora
+from hornbook.finetuning.peft_folder import is_peft_folder, load_peft, read_peft_config
 from hornbook.inference.answers import ends_of_answer
 from hornbook.inference.generate import GenerationSettings, generate
 from hornbook.inference.text import decoded, stream_text
+from hornbook.model.config import ModelConfig
 from hornbook.model.transformer import Transformer
 from hornbook.pipeline.foreign import open_foreign
 from hornbook.runtime import Runtime
@@ -177,6 +182,8 @@ def load_bundle(path: Path, runtime: Runtime) -> Bundle:
         path = path.parent
     if not path.exists():
         raise HornbookError(f"{path}: no such model; give a folder such as runs/NAME/pretrain.")
+    if is_peft_folder(path):
+        return _load_peft(path, runtime)
     if (path / ADAPTER).is_dir():
         return _load_adapted(path, runtime)
     if not (path / MODEL).is_dir() and (path.is_file() or is_folder(path)):
@@ -193,19 +200,51 @@ def load_bundle(path: Path, runtime: Runtime) -> Bundle:
     return Bundle(path, loaded.model, tokenizer, loaded.manifest, runtime)
 
 
-def _load_adapted(path: Path, runtime: Runtime) -> Bundle:
+def load_adapted(path: Path, device: torch.device | str) -> tuple[LoadedModel, Tokenizer, Manifest]:
+    """The base model of an adapter's folder with the adapter on it, not merged.
+
+    Raises:
+        HornbookError: the base is not there, or a file is damaged or of another model.
+    """
     facts = read_manifest(path / ADAPTER, ADAPTER).facts
     base_path = path / str(facts.get("base", ""))
     if not base_path.is_dir():
         raise HornbookError(
             f"{path / ADAPTER} adapts the model {base_path}, which is not there; put it back."
         )
-    base = load_model(base_path, runtime.device)
+    base = load_model(base_path, device)
     tokenizer = Tokenizer.load(path / TOKENIZER)
     base.require_tokenizer(tokenizer.fingerprint)
-    manifest = load_adapter(path / ADAPTER, base.model)
+    return base, tokenizer, load_adapter(path / ADAPTER, base.model)
+
+
+def _load_adapted(path: Path, runtime: Runtime) -> Bundle:
+    base, tokenizer, manifest = load_adapted(path, runtime.device)
     merge_lora(base.model)
     return Bundle(path, base.model.eval(), tokenizer, manifest, runtime)
+
+
+def _load_peft(path: Path, runtime: Runtime) -> Bundle:
+    """An adapter of peft's on its base model, which is beside it, at a path, or on the hub."""
+    stated = read_peft_config(path).base_model_name_or_path or ""
+    beside = path.parent / stated
+    local = next((p for p in (Path(stated), beside) if stated and p.is_dir()), None)
+    bundle = load_bundle(local or Path(f"{HUB}{stated}"), runtime)
+    bundle.require_language_model()
+    load_peft(path, bundle.model, family_of(bundle.model.config, bundle.facts.get("family")))
+    merge_lora(bundle.model)
+    facts = {**bundle.facts, "adapter": str(path)}
+    manifest = replace(bundle.manifest, facts=facts, files={})
+    return replace(bundle, path=path, model=bundle.model.eval(), manifest=manifest)
+
+
+def family_of(config: ModelConfig, name: str | None) -> Family:
+    """The family that a model came from, or the first that can express it.
+
+    Raises:
+        HornbookError: none can.
+    """
+    return FAMILIES[name] if name in FAMILIES else exportable(config, FAMILIES)
 
 
 def _models_inside(path: Path) -> str:

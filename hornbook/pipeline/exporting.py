@@ -5,12 +5,20 @@ from pathlib import Path
 import torch
 
 from hornbook.checkpoints.export.gguf_file import GGUFType, export_gguf
-from hornbook.checkpoints.export.huggingface import export_folder, exportable, require_free
+from hornbook.checkpoints.export.huggingface import export_folder, require_free
 from hornbook.checkpoints.export.vocabulary import Vocabulary
 from hornbook.checkpoints.families.family import Family
-from hornbook.checkpoints.families.known import FAMILIES
 from hornbook.errors import HornbookError
-from hornbook.pipeline.bundle import Bundle, default_runtime, load_bundle
+from hornbook.finetuning.gguf_adapter import export_gguf_adapter
+from hornbook.finetuning.peft_folder import export_peft
+from hornbook.pipeline.bundle import (
+    ADAPTER,
+    Bundle,
+    default_runtime,
+    family_of,
+    load_adapted,
+    load_bundle,
+)
 from hornbook.pipeline.modelcard import modelcard
 from hornbook.tokenizing.jinja_templates import jinja_template
 from hornbook.tokenizing.templates import stop_ids
@@ -28,7 +36,7 @@ def export_as_folder(source: Path, out: Path, dtype: str = "float32") -> None:
     if dtype not in DTYPES:
         raise HornbookError(f"unknown dtype {dtype!r}; expected one of {', '.join(DTYPES)}.")
     bundle = _open(source)
-    family = family_of(bundle)
+    family = _family(bundle)
     use = _code(
         "python",
         "from transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
@@ -50,22 +58,11 @@ def export_as_gguf(source: Path, out: Path, kind: GGUFType = "f16") -> Path:
     """
     require_free(out)
     bundle = _open(source)
-    family = family_of(bundle)
+    family = _family(bundle)
     name = f"{out.name}-{kind}.gguf"
     use = _code("console", f"$ llama-cli -m {name}\n$ ollama create {out.name} -f Modelfile")
     card = modelcard(bundle, out.name, "gguf", use)
     return export_gguf(out, bundle.model, family, vocabulary_of(bundle), card, kind)
-
-
-def family_of(bundle: Bundle) -> Family:
-    """The family that a model came from, or the first that can express it.
-
-    Raises:
-        HornbookError: none can, or the model's outputs are classes.
-    """
-    bundle.require_language_model()
-    stated = bundle.facts.get("family")
-    return FAMILIES[stated] if stated in FAMILIES else exportable(bundle.model.config, FAMILIES)
 
 
 def vocabulary_of(bundle: Bundle) -> Vocabulary:
@@ -78,6 +75,46 @@ def vocabulary_of(bundle: Bundle) -> Vocabulary:
     first = [] if tokenizer.eos_id is None else [tokenizer.eos_id]
     stops = (*first, *sorted(ends - set(first)))
     return Vocabulary(tokenizer.tree, tokenizer.role_spellings, stops, chat)
+
+
+def export_adapter(source: Path, out: Path, base: str | None, as_gguf: bool = False) -> Path:
+    """Write a LoRA adapter alone, for peft or as GGUF; give the path of its weights.
+
+    Args:
+        source: a folder with an adapter, such as runs/NAME/instruct-lora.
+        base: the folder or hub name under which others have the base model; the base's path here
+            when not given.
+
+    Raises:
+        HornbookError: there is no adapter, something stands at `out`, or no family has the model.
+    """
+    require_free(out)
+    if not (source / ADAPTER).is_dir():
+        raise HornbookError(f"{source} has no {ADAPTER}/ in it; export the model itself.")
+    loaded, _, manifest = load_adapted(source, "cpu")
+    bundle = _open(source)  # the same merged, for the card
+    bundle.require_language_model()
+    family = family_of(loaded.model.config, loaded.facts.get("family"))
+    named = base or str(loaded.directory.resolve().parent)
+    if as_gguf:
+        use = _code("console", f"$ llama-cli -m BASE.gguf --lora {out.name}-lora.gguf")
+        return export_gguf_adapter(
+            out, loaded.model, family, modelcard(bundle, out.name, "gguf", use)
+        )
+    use = _code(
+        "python",
+        "from peft import PeftModel\nfrom transformers import AutoModelForCausalLM\n\n"
+        f'base = AutoModelForCausalLM.from_pretrained("{named}")\n'
+        f'model = PeftModel.from_pretrained(base, "{out.name}")',
+    )
+    dropout = float(manifest.settings.get("dropout", 0.0))
+    export_peft(out, loaded.model, family, dropout, named, modelcard(bundle, out.name, "peft", use))
+    return out
+
+
+def _family(bundle: Bundle) -> Family:
+    bundle.require_language_model()
+    return family_of(bundle.model.config, bundle.facts.get("family"))
 
 
 def _open(source: Path) -> Bundle:

@@ -34,7 +34,9 @@ class MemoryNeeds:
         return self.parameters + self.optimizer + self.gradients + self.activations
 
 
-def state_bytes(config: ModelConfig, settings: TrainingSettings, dtype: torch.dtype) -> tuple[int, int]:
+def state_bytes(
+    config: ModelConfig, settings: TrainingSettings, dtype: torch.dtype
+) -> tuple[int, int]:
     """Bytes of a model's parameters, and of its optimizer's sums; no memory is taken."""
     with torch.device("meta"):
         shapes = Transformer(config)

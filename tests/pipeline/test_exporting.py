@@ -5,16 +5,23 @@ from pathlib import Path
 
 import pytest
 import torch
-from exported_models import TEXT, save_instruct, small_config, trained_tokenizer
 from safetensors import safe_open
 
 from hornbook.checkpoints.export.huggingface import export_folder, exportable
 from hornbook.checkpoints.families.known import FAMILIES
+from hornbook.checkpoints.store import LoadedModel
 from hornbook.errors import HornbookError
+from hornbook.finetuning.lora import LoRASettings, apply_lora, lora_layers
 from hornbook.model.presets import PRESETS, ModelSettings, resolve
-from hornbook.pipeline.bundle import default_runtime, load_bundle, save_bundle
-from hornbook.pipeline.exporting import export_as_folder, vocabulary_of
+from hornbook.pipeline.bundle import (
+    default_runtime,
+    load_bundle,
+    save_adapter_bundle,
+    save_bundle,
+)
+from hornbook.pipeline.exporting import export_adapter, export_as_folder, vocabulary_of
 from hornbook.tokenizing.templates import Message, encode_conversation
+from tests.pipeline.exported_models import TEXT, save_instruct, small_config, trained_tokenizer
 
 IDS = torch.randint(0, 300, (2, 40), generator=torch.Generator().manual_seed(1))
 MODERN = {"n_kv_heads": 2, "hidden_dim": 96}
@@ -130,3 +137,33 @@ def test_stored_tensors_of_a_tied_model_are_stored_once(tmp_path: Path) -> None:
     stated = json.loads((tmp_path / "out" / "config.json").read_text())
     assert stated["torch_dtype"] == "float16"
     assert small_config("gpt2-mini", 320).vocab_size == stated["vocab_size"]
+
+
+def test_an_adapter_goes_out_alone_and_comes_back_merged(tmp_path):
+    peft = pytest.importorskip("peft")
+    transformers = pytest.importorskip("transformers")
+    run, tokenizer = tmp_path / "run", trained_tokenizer()
+    model = save_instruct(run / "pretrain", template="chatml")
+    settings = LoRASettings(rank=2, alpha=4.0, dropout=0.1)
+    base = load_bundle(run / "pretrain", default_runtime())
+    apply_lora(model, settings)
+    for _, layer in lora_layers(model):
+        layer.B.data.normal_(generator=torch.Generator().manual_seed(2))
+    loaded = LoadedModel(base.model, base.manifest, base.facts, run / "pretrain" / "model")
+    facts = {"task": "instruct", "template": "hornbook"}
+    save_adapter_bundle(run / "instruct-lora", model, tokenizer, facts, settings, loaded)
+    export_as_folder(run / "pretrain", tmp_path / "base")
+    export_adapter(run / "instruct-lora", tmp_path / "adapter", str(tmp_path / "base"))
+    expected = model.eval()(IDS)
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "base")
+    theirs = peft.PeftModel.from_pretrained(theirs, tmp_path / "adapter")
+    assert torch.allclose(theirs(IDS).logits, expected, atol=1e-4 * expected.abs().max().item())
+    again = load_bundle(tmp_path / "adapter", default_runtime())
+    assert torch.allclose(again.model(IDS), expected, atol=1e-4 * expected.abs().max().item())
+    merged = tmp_path / "merged"
+    export_as_folder(run / "instruct-lora", merged)
+    logits = transformers.AutoModelForCausalLM.from_pretrained(merged)(IDS).logits
+    assert torch.allclose(logits, expected, atol=1e-4 * expected.abs().max().item())
+    assert 'library_name: "peft"' in (tmp_path / "adapter" / "README.md").read_text()
+    with pytest.raises(HornbookError, match="has no adapter/ in it"):
+        export_adapter(run / "pretrain", tmp_path / "x", None)

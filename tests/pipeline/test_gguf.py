@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from exported_models import TEXT, random_model, save_instruct, small_config, trained_tokenizer
 
 from hornbook.checkpoints.export.gguf_file import modelfile
 from hornbook.checkpoints.export.gguf_vocabulary import pattern_name
@@ -19,6 +18,13 @@ from hornbook.pipeline.bundle import Bundle, default_runtime, load_bundle, save_
 from hornbook.pipeline.exporting import export_as_folder, export_as_gguf, vocabulary_of
 from hornbook.tokenizing.settings import TokenizerSettings
 from hornbook.tokenizing.tokenizer import Tokenizer
+from tests.pipeline.exported_models import (
+    TEXT,
+    random_model,
+    save_instruct,
+    small_config,
+    trained_tokenizer,
+)
 
 gguf = pytest.importorskip("gguf")
 DATA = Path(__file__).parents[3] / "shared" / "data"

@@ -4,5 +4,4 @@
 - `huggingface.py`: a folder for `transformers` and all that reads its folders.
 - `gguf_file.py`: a file for llama.cpp, Ollama and LM Studio; `gguf_shapes.py` and
   `gguf_vocabulary.py`: how a model and its tokenizer are described there.
-- `peft.py`: LoRA adapters for `peft`, and from it; `gguf_adapter.py`: for llama.cpp.
 """
