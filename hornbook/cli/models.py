@@ -77,12 +77,16 @@ def inspect(
     ],
     vocab_size: Annotated[int, typer.Option(help="Token ids, for a preset.")] = 50_257,
     layers: Annotated[bool, typer.Option("--layers", help="Show every tensor's shape.")] = False,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(min=1, help="Also estimate the memory of training on so many sequences."),
+    ] = None,
 ) -> None:
-    """Show what a model is made of: parameters by part, sizes, shapes."""
+    """Show what a model is made of: parameters by part, sizes, arithmetic, shapes."""
     from hornbook.console import console
     from hornbook.pipeline.inspection import inspect_model
 
-    console.print(inspect_model(what, vocab_size, layers))
+    console.print(inspect_model(what, vocab_size, layers, batch_size))
 
 
 def open_model(path: Path) -> "Bundle":

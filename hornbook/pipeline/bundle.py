@@ -178,12 +178,12 @@ def load_bundle(path: Path, runtime: Runtime) -> Bundle:
         HornbookError: there is no model, a file is damaged, or the tokenizer is another one.
     """
     path = fetch_model(path) if is_hub_model(path) else Path(path)
+    if is_peft_folder(path):
+        return _load_peft(path, runtime)
     if path.name in (MODEL, ADAPTER) and not (path / MODEL).exists():
         path = path.parent
     if not path.exists():
         raise HornbookError(f"{path}: no such model; give a folder such as runs/NAME/pretrain.")
-    if is_peft_folder(path):
-        return _load_peft(path, runtime)
     if (path / ADAPTER).is_dir():
         return _load_adapted(path, runtime)
     if not (path / MODEL).is_dir() and (path.is_file() or is_folder(path)):

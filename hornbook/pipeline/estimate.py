@@ -18,7 +18,7 @@ from hornbook.sampling.windows import length_for
 from hornbook.training.acceleration import accelerate
 from hornbook.training.batch_size import free_memory
 from hornbook.training.flops import training_flops
-from hornbook.training.optimizer import Optimizer
+from hornbook.training.memory_needs import state_bytes
 from hornbook.training.rehearsal import Rehearsal, rehearse
 from hornbook.training.schedule import Plan, plan_training
 
@@ -95,8 +95,7 @@ def estimate(recipe: Recipe, amounts: Amounts) -> Estimate:
     plan, width = _plan(recipe, amounts, config)
     with torch.device("meta"):  # shapes only
         shapes = Transformer(config)
-    parameter_bytes = _bytes(dict(shapes.named_parameters()))
-    optimizer_bytes = _bytes(Optimizer(shapes, recipe.training, runtime.dtype).state_dict())
+    parameter_bytes, optimizer_bytes = state_bytes(config, recipe.training, runtime.dtype)
     fits = 2 * parameter_bytes + optimizer_bytes < _free(runtime)
     return Estimate(
         amounts=amounts,
@@ -118,10 +117,6 @@ def _plan(recipe: Recipe, amounts: Amounts, config: ModelConfig) -> tuple[Plan, 
     batches = count_batches(amounts.samples["train"], training.batch_size, sampling.drop_last)
     width = length_for(sampling, config.context_length)
     return plan_training(training, batches, training.batch_size * width), width
-
-
-def _bytes(tensors: dict[str, torch.Tensor]) -> int:
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
 
 
 def _free(runtime: Runtime) -> float:

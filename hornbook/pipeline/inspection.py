@@ -11,12 +11,18 @@ from hornbook.model.config import ModelConfig
 from hornbook.model.presets import PRESETS, ModelSettings, resolve
 from hornbook.model.transformer import Transformer, count_parameters
 from hornbook.pipeline.bundle import default_runtime, load_bundle
+from hornbook.training.flops import forward_flops, training_flops
+from hornbook.training.memory_needs import memory_needs
+from hornbook.training.settings import TrainingSettings
 
-BYTES = {"float32": 4, "bfloat16": 2}
+BYTES = {"float32": 4.0, "bfloat16": 2.0, "int8": 1.0}
+"""Of a number. Weights in int8 have scales beside them, one for each row."""
 
 
-def inspect_model(what: str, vocab_size: int, layers: bool) -> RenderableType:
-    """Tables about a preset or a model's folder.
+def inspect_model(
+    what: str, vocab_size: int, layers: bool, rows: int | None = None
+) -> RenderableType:
+    """Tables about a preset or a model's folder; with `rows`, about training on so many sequences.
 
     Raises:
         HornbookError: neither a preset nor a model.
@@ -32,7 +38,10 @@ def inspect_model(what: str, vocab_size: int, layers: bool) -> RenderableType:
         facts = {name: str(value) for name, value in bundle.facts.items()}
         if bundle.manifest.files:
             facts["fingerprint"] = bundle.manifest.fingerprint
-    parts: list[RenderableType] = [_facts(facts, config), _parameters(model), _sizes(model)]
+    parts: list[RenderableType] = [_facts(facts, config), _parameters(model)]
+    parts += [_sizes(model), _arithmetic(model)]
+    if rows is not None:
+        parts.append(_training(config, rows))
     return Group(*parts, _layers(model)) if layers else Group(*parts)
 
 
@@ -75,7 +84,31 @@ def _sizes(model: Transformer) -> Table:
         table.add_column(dtype, justify="right")
     cache = 2 * config.n_layers * config.kv_heads * config.head_dim
     table.add_row("weights", *(f"{total * size / 2**20:,.1f} MiB" for size in BYTES.values()))
-    table.add_row("cache, each token", *(f"{cache * size:,} bytes" for size in BYTES.values()))
+    kept = [f"{cache * size:,.0f} bytes" if size > 1 else "" for size in BYTES.values()]
+    table.add_row("cache, each token", *kept)
+    return table
+
+
+def _arithmetic(model: Transformer) -> Table:
+    """FLOPs for each token of a text of the model's whole context."""
+    width = model.config.context_length
+    table = Table("FLOPs a token", title="Arithmetic", title_justify="left")
+    table.add_column("number", justify="right")
+    table.add_column("of texts of")
+    for name, count in (("forward", forward_flops), ("training", training_flops)):
+        table.add_row(name, f"{count(model, width):.4g}", f"{width:,} tokens")
+    return table
+
+
+def _training(config: ModelConfig, rows: int) -> Table:
+    """Bytes that a training holds, in float32 on a CPU."""
+    width = config.context_length
+    needs = memory_needs(config, TrainingSettings(), rows, width, default_runtime())
+    title = f"Training with {rows:,} sequences of {width:,} tokens at once, at least"
+    table = Table("memory", title=title, title_justify="left")
+    table.add_column("float32", justify="right")
+    for name in ("parameters", "gradients", "optimizer", "activations", "total"):
+        table.add_row(name, f"{getattr(needs, name) / 2**20:,.1f} MiB")
     return table
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from hornbook.model.feedforward import MixtureOfExperts
 from hornbook.model.transformer import Transformer
 from hornbook.runtime import Runtime, time_product
 
@@ -64,18 +65,28 @@ def training_flops(model: Transformer, tokens: float) -> float:
 
 
 def _attention(model: Transformer, tokens: float) -> float:
-    return model.config.n_layers * model.config.embed_dim * tokens
+    config = model.config
+    return config.n_layers * config.n_heads * config.head_dim * tokens
 
 
-def _multiplied(model: nn.Module, trained_only: bool) -> int:
-    matrices = (
-        weight
-        for module in model.modules()
-        if not isinstance(module, nn.Embedding)  # a table is looked up; a tied head is a Linear
-        for weight in module.parameters(recurse=False)
+def _multiplied(model: Transformer, trained_only: bool) -> int:
+    """Numbers in the matrices that a token is multiplied by: of experts, of those that it is sent to."""
+    total = _numbers(model, trained_only)
+    for module in model.modules():
+        if isinstance(module, MixtureOfExperts):
+            experts = _numbers(module.experts, trained_only)
+            total -= experts - experts * module.per_token // len(module.experts)
+    return total
+
+
+def _numbers(module: nn.Module, trained_only: bool) -> int:
+    return sum(
+        weight.numel()
+        for part in module.modules()
+        if not isinstance(part, nn.Embedding)  # a table is looked up; a tied head is a Linear
+        for weight in part.parameters(recurse=False)
         if weight.ndim == 2 and (weight.requires_grad or not trained_only)
     )
-    return sum(weight.numel() for weight in matrices)
 
 
 @dataclass(frozen=True)

@@ -39,12 +39,18 @@ def counted(model: Transformer, backward: bool) -> float:
         ("nano", {}),
         ("modern-124m", {"n_kv_heads": 2, "hidden_dim": 48}),
         ("modern-124m", {"n_kv_heads": 1, "hidden_dim": None, "mlp": "swiglu"}),
+        ("modern-124m", {"n_kv_heads": 2, "hidden_dim": 48, "head_size": 12}),
     ],
 )
 def test_counts_are_torchs(preset: str, changes: dict[str, object]) -> None:
     model = tiny(preset, **changes)
     assert forward_flops(model, TOKENS) == counted(model, backward=False)
     assert training_flops(model, TOKENS) == counted(model, backward=True)
+
+
+def test_of_experts_those_count_that_a_token_is_sent_to() -> None:
+    model = tiny("modern-124m", n_kv_heads=2, hidden_dim=48, n_experts=4, experts_per_token=2)
+    assert forward_flops(model, TOKENS) == counted(model.eval(), backward=False)
 
 
 def test_gpt2_small_by_hand() -> None:
