@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from hornbook.cli.arguments import Overrides
-from hornbook.cli.models import ModelPath, open_model
+from hornbook.cli.models import Int8, ModelPath, open_model
 
 
 def evaluate(
@@ -42,6 +42,7 @@ def evaluate(
     output: Annotated[
         Path | None, typer.Option(help="Write the figures as JSON.", show_default=False)
     ] = None,
+    int8: Int8 = False,
 ) -> None:
     """Measure a model on data of yours: perplexity, classification report, or answers."""
     from hornbook.console import console
@@ -52,7 +53,7 @@ def evaluate(
         text_column, label_column, names, schema, max_new_tokens, limit, stride
     )
     other = None if against is None else open_model(against)
-    found = evaluate_model(open_model(model), data, options, other)
+    found = evaluate_model(open_model(model, int8), data, options, other)
     console.print(found)
     if output is not None:
         write_evaluation(output, found)

@@ -20,12 +20,18 @@ ModelPath = Annotated[
 ]
 
 
+Int8 = Annotated[
+    bool, typer.Option("--int8", help="Weights in eight bits: quicker, a little less exact.")
+]
+
+
 def generate(
     model: ModelPath,
     prompt: Annotated[
         str, typer.Argument(help="The beginning to continue; - reads standard input.")
     ] = "",
     settings: Overrides = None,
+    int8: Int8 = False,
 ) -> None:
     """Continue a text (settings: max_new_tokens, temperature, top_k, top_p, …)."""
     from hornbook.cli.streaming import print_stream, read_prompt
@@ -33,7 +39,7 @@ def generate(
     if "=" in prompt and prompt.split("=")[0] in _generation_names():
         settings, prompt = [prompt, *(settings or [])], ""  # a setting stands in its place
     text = read_prompt() if prompt == "-" else prompt
-    bundle = open_model(model)
+    bundle = open_model(model, int8)
     print_stream(text, bundle.complete(text, _generation(settings)))
 
 
@@ -43,11 +49,12 @@ def chat(
         str | None, typer.Option(help="Ask this and leave, instead of a conversation.")
     ] = None,
     settings: Overrides = None,
+    int8: Int8 = False,
 ) -> None:
     """Talk to a model that follows instructions (temperature=0 by default: its best answer)."""
     from hornbook.cli.conversation import converse
 
-    bundle = open_model(model)
+    bundle = open_model(model, int8)
     bundle.require_task("instruct", "hold a conversation")
     converse(bundle, _generation(["temperature=0", *(settings or [])]), question)
 
@@ -89,10 +96,31 @@ def inspect(
     console.print(inspect_model(what, vocab_size, layers, batch_size))
 
 
-def open_model(path: Path) -> "Bundle":
+def extend_vocabulary(
+    model: ModelPath,
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="A new folder to write.")],
+    tokens: Annotated[list[str], typer.Argument(metavar="TOKEN...", help="Tokens to add.")],
+    text: Annotated[
+        bool, typer.Option("--text", help="Words of ordinary text, not marks such as <|im_end|>.")
+    ] = False,
+) -> None:
+    """Write a copy of a model whose tokenizer has more tokens, each with the mean of all vectors."""
+    from hornbook.console import console
+    from hornbook.pipeline.extending import extend
+
+    known, wanted = extend(model, out, tokens, special=not text)
+    console.print(f"Written: {out}, with {wanted:,} tokens after {known:,}", markup=False)
+
+
+def open_model(path: Path, int8: bool = False) -> "Bundle":
     from hornbook.pipeline.bundle import default_runtime, load_bundle
 
-    return load_bundle(path, default_runtime())
+    bundle = load_bundle(path, default_runtime())
+    if int8:
+        from hornbook.inference.int8 import quantize_int8
+
+        quantize_int8(bundle.model)
+    return bundle
 
 
 def _generation(overrides: list[str] | None) -> "GenerationSettings":

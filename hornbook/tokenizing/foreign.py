@@ -36,7 +36,7 @@ def gpt2_tree(vocab_bpe: Path, encoder_json: Path) -> dict[str, Any]:
         "version": "1.0",
         "truncation": None,
         "padding": None,
-        "added_tokens": [_added(GPT2_EOS, vocab[GPT2_EOS])],
+        "added_tokens": [added_token(GPT2_EOS, vocab[GPT2_EOS])],
         "normalizer": None,
         "pre_tokenizer": _BYTE_LEVEL,
         "post_processor": None,
@@ -53,9 +53,10 @@ _BYTE_LEVEL = {
 }
 
 
-def _added(content: str, number: int) -> dict[str, Any]:
+def added_token(content: str, number: int, special: bool = True) -> dict[str, Any]:
+    """An entry of a tokenizer.json's added_tokens: a token that is found in text as it is spelt."""
     flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
-    return {"id": number, "content": content, **flags, "special": True}
+    return {"id": number, "content": content, **flags, "special": special}
 
 
 def _read_merges(path: Path, vocab: Mapping[str, int], encoder_json: Path) -> list[list[str]]:

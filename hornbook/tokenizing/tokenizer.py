@@ -310,6 +310,29 @@ class Tokenizer:
         """What stands for text that no token covers."""
         return self._role_id("unk")
 
+    def extended(self, spellings: Sequence[str], special: bool = True) -> "Tokenizer":
+        """A copy with more tokens, their ids after all others'.
+
+        With `special` ordinary text never becomes them; otherwise they are words that are not split.
+
+        Raises:
+            HornbookError: none are given, or one is empty, given twice or there already.
+        """
+        tree, known = self.tree, set[str]()
+        for number, spelling in enumerate(spellings, start=self.vocab_size):
+            if not spelling or spelling in known or self.token_id(spelling) is not None:
+                raise HornbookError(
+                    f"the token {spelling!r} cannot be added: it is empty, given twice, or there "
+                    "already."
+                )
+            known.add(spelling)
+            tree["added_tokens"].append(foreign.added_token(spelling, number, special))
+        if not spellings:
+            raise HornbookError("give at least one token to add.")
+        return Tokenizer(
+            tree, "the extended tokenizer", self._roles, self.settings, self.chat_template
+        )
+
     @property
     def tree(self) -> dict[str, Any]:
         """The content of its tokenizer.json, a copy."""

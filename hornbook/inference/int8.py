@@ -1,0 +1,75 @@
+"""Weights in eight bits for inference: a quarter of float32's memory, and less to read for each token.
+
+One token at a time, a linear layer waits for its weights to come from memory. Each row of a matrix
+becomes whole numbers from -127 to 127 and one factor, so that its largest weight is met exactly:
+
+    w ~ q * scale,  scale = max |w| / 127
+
+(symmetric, per output channel: Dettmers et al. 2022, LLM.int8(), §2; without its outliers, since the
+activations stay as they are). Biases, norms and the table of embeddings stay as they are too.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from hornbook.model.transformer import Transformer
+
+LARGEST = 127
+FEW_ROWS = 4
+"""Rows up to which a CPU multiplies by the numbers as they are; for more it is quicker to make a matrix
+of floats first, once for all rows."""
+
+
+class Int8Linear(nn.Module):
+    """A linear layer with weights in int8; made from one in floating point, for inference only."""
+
+    weight: Tensor
+    """int8 (outputs, inputs)."""
+    scale: Tensor
+    """float32 (outputs,)."""
+    bias: Tensor | None
+    """(outputs,)."""
+
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__()
+        self.in_features, self.out_features = linear.in_features, linear.out_features
+        weight = linear.weight.detach()
+        largest = weight.abs().amax(dim=1).float().clamp_min(torch.finfo(torch.float32).tiny)
+        scale = largest / LARGEST
+        numbers = (weight / scale[:, None]).round_().to(torch.int8)
+        self.register_buffer("weight", numbers)
+        self.register_buffer("scale", scale)
+        self.register_buffer("bias", None if linear.bias is None else linear.bias.detach().clone())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Float (..., inputs) to (..., outputs), in x's dtype."""
+        rows = x.reshape(-1, self.in_features)  # (rows, inputs)
+        kind = x.device.type
+        if kind == "cuda" or (kind == "cpu" and rows.shape[0] <= FEW_ROWS):
+            # The kernels are quick in bfloat16 only; its rounding is below that of the weights.
+            scale = self.scale.to(torch.bfloat16)
+            narrow = rows.to(torch.bfloat16).contiguous()
+            y = torch._weight_int8pack_mm(narrow, self.weight, scale).to(x.dtype)
+        else:
+            y = F.linear(rows, self.weight.to(x.dtype)) * self.scale.to(x.dtype)
+        if self.bias is not None:
+            y = y + self.bias.to(y.dtype)
+        return y.view(*x.shape[:-1], self.out_features)
+
+    def extra_repr(self) -> str:
+        """What `print(model)` shows beside the layer."""
+        return f"in_features={self.in_features}, out_features={self.out_features}"
+
+
+def quantize_int8(model: Transformer) -> Transformer:
+    """Put int8 layers in the place of a model's linear ones, in place; it can only infer from then on.
+
+    A head that shares its matrix with the embedding gets one of its own. Routers of experts stay:
+    they are small, and decide.
+    """
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, nn.Linear) and name != "router":
+                setattr(parent, name, Int8Linear(child))
+    return model.requires_grad_(False).eval()
