@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from hornbook.model.feedforward import MixtureOfExperts
 from hornbook.model.rotary import Rotation
 from hornbook.model.transformer import Transformer, TransformerBlock
 from hornbook.runtime import Runtime
@@ -52,7 +53,9 @@ def accelerate(
         done.append(reason)
     for block in model.blocks:
         block = cast(TransformerBlock, block)
-        block.in_training = _forward(block, settings.checkpoint_activations, compiled)
+        # How many tokens an expert gets changes from step to step, and each number would be compiled.
+        same_shapes = compiled and not isinstance(block.feedforward, MixtureOfExperts)
+        block.in_training = _forward(block, settings.checkpoint_activations, same_shapes)
     plain_head = type(model.head) is nn.Linear and model.head.weight.requires_grad
     if compiled and same_width and plain_head:
         of_chunk = torch.compile(chunk_loss)

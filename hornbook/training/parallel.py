@@ -139,6 +139,12 @@ def _check(settings: ParallelSettings, world_size: int, config: ModelConfig) -> 
             f"parallel.strategy ddp keeps the model whole, which parallel.tensor {tensor} divides; "
             'set parallel.strategy="fsdp", or parallel.tensor=1.'
         )
+    if config.n_experts is not None or config.qk_norm == "whole":
+        what = "has experts" if config.n_experts is not None else "normalizes across all heads"
+        raise HornbookError(
+            f"parallel.tensor {tensor} divides heads and hidden units, which a model that {what} "
+            "does not allow; set parallel.tensor=1."
+        )
     counts = {
         "the processes, of which there": world_size,
         "n_heads, of which there": config.n_heads,

@@ -98,7 +98,7 @@ class Float8Linear(nn.Linear):
     def forward(self, x: Tensor) -> Tensor:
         """(..., in) to (..., out); bfloat16 while training."""
         rows = x.numel() // x.shape[-1]
-        if not self.training or rows % MULTIPLE:
+        if not self.training or rows % MULTIPLE or rows == 0:
             return F.linear(x, self.weight, self.bias)
         y: Tensor = _Float8Product.apply(x.reshape(rows, -1), self.weight)  # type: ignore[no-untyped-call]
         if self.bias is not None:

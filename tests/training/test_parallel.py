@@ -57,6 +57,8 @@ def test_all_processes_come_to_the_same_bits(
     [
         ({"tensor": 2}, 1, {}, "does not divide the processes, of which there are 1; take 1"),
         ({"tensor": 2}, 3, {}, "does not divide the processes, of which there are 3"),
+        ({"tensor": 2}, 2, {"qk_norm": "whole"}, "normalizes across all heads does not allow"),
+        ({"tensor": 2}, 2, {"mlp": "swiglu", "n_experts": 4}, "has experts does not allow"),
         ({"tensor": 4}, 4, {}, "does not divide n_heads, of which there are 2; take 1 or 2"),
         ({"tensor": 2}, 2, {"n_kv_heads": 1}, "does not divide n_kv_heads"),
         ({"tensor": 2}, 2, {"hidden_dim": 21}, "the hidden units of a layer"),
