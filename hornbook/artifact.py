@@ -80,6 +80,50 @@ def new_directory(path: Path) -> Iterator[Path]:
         raise
 
 
+def discard_partial(path: Path) -> None:
+    """Throw away what `resumed_directory` has kept for `path`."""
+    work, made_from = _partial(path)
+    shutil.rmtree(work, ignore_errors=True)
+    made_from.unlink(missing_ok=True)
+
+
+def _partial(path: Path) -> tuple[Path, Path]:
+    """Where a directory lies while it is made, and the file that says of what."""
+    return path.with_name(f".{path.name}.partial"), path.with_name(f".{path.name}.partial.json")
+
+
+@contextlib.contextmanager
+def resumed_directory(path: Path, key: Mapping[str, Any], done: str) -> Iterator[Path]:
+    """Like `new_directory`, for long work: what an interrupted one has completed is there again.
+
+    Args:
+        path: the name that the directory takes when the block ends without an error.
+        key: plain JSON values; what was done for another key is thrown away.
+        done: how the names of files end that stand for something complete. After an error the
+            directory stays if there is one.
+
+    Raises:
+        HornbookError: something else stands at `path`, such as a file or a directory of the user's.
+    """
+    _refuse_foreign(path)
+    work, made_from = _partial(path)
+    text = json.dumps(key, sort_keys=True)
+    if not work.is_dir() or not made_from.is_file() or made_from.read_text("utf-8") != text:
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir(parents=True)
+        write_text(made_from, text)
+    try:
+        yield work
+        for entry in (*work.rglob("*"), work):
+            _flush(entry)
+        _replace(work, path)
+        made_from.unlink()
+    except BaseException:
+        if not any(work.rglob(f"*{done}")):
+            discard_partial(path)
+        raise
+
+
 def _refuse_foreign(path: Path) -> None:
     if path.is_file():
         raise HornbookError(f"{path} is a file; give the path of a new directory.")

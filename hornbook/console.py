@@ -46,6 +46,11 @@ class Meter:
             self._shown = time.monotonic()
             console.print(f"  {self._label}: {self._count()} {text}{self._time_left(rate)}")
 
+    def skip(self, count: int) -> None:
+        """Add `count` units that were done before; they are not part of the rate."""
+        self._done += count
+        self._at_start += count
+
     def _count(self) -> str:
         return f"{self._done:,}/{self._total:,}" if self._total else f"{self._done:,}"
 

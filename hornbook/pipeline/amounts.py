@@ -22,7 +22,7 @@ from hornbook.pipeline.datasets import held_out_loaders, train_dataset
 from hornbook.pipeline.recipe import Recipe
 from hornbook.pipeline.starting import starting_config
 from hornbook.sampling.packing import count_rows
-from hornbook.sampling.token_store import id_dtype
+from hornbook.sampling.token_writer import id_dtype
 from hornbook.sampling.windows import length_for
 from hornbook.tokenizing.tokenizer import Tokenizer
 from hornbook.training.parallel import ALONE

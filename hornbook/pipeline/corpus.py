@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from hornbook import artifact
 from hornbook.console import meter, track
 from hornbook.corpus.document import Document
@@ -54,9 +56,13 @@ class Corpus:
 
     def texts(self, split: str) -> Iterator[str]:
         """The documents' texts, one at a time."""
-        with (self.directory / f"{split}.jsonl").open(encoding="utf-8") as lines:
+        with self.path(split).open("rb") as lines:
             for line in lines:
-                yield json.loads(line)["text"]
+                yield text_of(line)
+
+    def path(self, split: str) -> Path:
+        """The file of a split's documents, a line each: see `text_of`."""
+        return self.directory / f"{split}.jsonl"
 
     @property
     def bad(self) -> int:
@@ -71,8 +77,8 @@ class Corpus:
 
     def ids(self, split: str, numbers: Collection[int]) -> dict[int, str]:
         """The ids of a split's documents of these numbers, counted from 0."""
-        with (self.directory / f"{split}.jsonl").open(encoding="utf-8") as lines:
-            return {n: json.loads(line)["id"] for n, line in enumerate(lines) if n in numbers}
+        with self.path(split).open("rb") as lines:
+            return {n: orjson.loads(line)["id"] for n, line in enumerate(lines) if n in numbers}
 
     def example_file(self, name: str) -> Path | None:
         """The sample world's labelled or instruction set; None for a corpus of the user's."""
@@ -86,6 +92,11 @@ def make_corpora(recipe: Recipe, workspace: Workspace) -> dict[str, Corpus]:
         name: make_corpus(recipe.model_copy(update={"corpus": part}), workspace.part(name))
         for name, part in recipe.corpus.parts.items()
     }
+
+
+def text_of(line: bytes) -> str:
+    """The text of the document in a line of a corpus."""
+    return str(orjson.loads(line)["text"])
 
 
 def make_corpus(recipe: Recipe, workspace: Workspace) -> Corpus:

@@ -1,25 +1,30 @@
 """Stages 1 and 2 of a run: the tokenizer, and the corpus as token ids."""
 
+import itertools
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+
+import numpy as np
 
 from hornbook.console import Meter, console, meter
 from hornbook.corpus.split import SPLITS
 from hornbook.pipeline.context import place
-from hornbook.pipeline.corpus import Corpus
+from hornbook.pipeline.corpus import Corpus, text_of
 from hornbook.pipeline.recipe import Recipe
 from hornbook.pipeline.workspace import Workspace
-from hornbook.sampling.token_store import Arrays, TokenStore, write_arrays
-from hornbook.tokenizing.encoder import Packed
+from hornbook.sampling.token_store import TokenStore
+from hornbook.sampling.token_writer import Encoded, write_store
 from hornbook.tokenizing.tokenizer import Tokenizer
 
-CHARACTERS_AT_ONCE = 2**20
-"""Characters encoded in one call. Memory holds four such batches and their ids: less than 100 MiB
-beside the interpreter and the tokenizer, or a multiple of the longest document, which is encoded
-whole. (With fastokens; the tokenizers library keeps about 200 bytes a token until a call is done.)"""
+BYTES_AT_ONCE = 2**20
+"""Bytes of a split's file encoded in one call. Memory holds four such batches and their ids: less
+than 100 MiB beside the interpreter and the tokenizer, or a multiple of the longest document, which is
+encoded whole. (With fastokens; the tokenizers library keeps about 200 bytes a token until a call is
+done.)"""
 ENCODING = 2
 """Batches being encoded at a time."""
 WORTH_A_WORD = 10_000_000
@@ -85,82 +90,69 @@ def make_tokens(
 ) -> TokenStore:
     """Encode every split into the token store."""
     inputs = {"corpus": corpus.fingerprint, "tokenizer": tokenizer.fingerprint}
+    settings = {"shard_bytes": recipe.sampling.shard_bytes}
 
-    def make(path: Path) -> None:
-        byte_counts = dict.fromkeys(SPLITS, 0)
+    def make(path: Path) -> TokenStore:
         total = sum(corpus.count(split) for split in SPLITS)
         with meter("encode", total, "document") as shown:
-            splits = {
-                split: _encode(corpus.texts(split), tokenizer, split, byte_counts, shown)
-                for split in SPLITS
-            }
-            write_arrays(
+            manifest = write_store(
                 path,
-                splits,
+                {split: partial(_encode, corpus, tokenizer, shown, split) for split in SPLITS},
                 tokenizer.vocab_size,
                 tokenizer.fingerprint,
                 {"corpus": corpus.fingerprint},
                 tokenizer.eos_id,
-                byte_counts,
+                recipe.sampling.shard_bytes,
             )
         characters = sum(corpus.characters(split) for split in SPLITS)
         if tokenizer.slow_reason and characters >= WORTH_A_WORD:
             console.print(f"[dim]encoded by tokenizers: {tokenizer.slow_reason}[/]")
+        return TokenStore(path, manifest)
 
-    store = workspace.once("tokens", {}, inputs, make, TokenStore.open)
+    store = workspace.once("tokens", settings, inputs, make, TokenStore.open)
     store.require_tokenizer(tokenizer.fingerprint)
     return store
 
 
 def _encode(
-    texts: Iterator[str],
-    tokenizer: Tokenizer,
-    split: str,
-    byte_counts: dict[str, int],
-    shown: Meter,
-) -> Iterator[Arrays]:
-    """Token ids of many documents at a time, in order; counts their UTF-8 bytes.
+    corpus: Corpus, tokenizer: Tokenizer, shown: Meter, split: str, start: int
+) -> Iterator[Encoded]:
+    """A split's documents from number `start`, many at a time and in order.
 
     While one batch is read and another written, others are encoded: each by the library's own
     threads, and two at a time, so that a batch with one long document keeps no core waiting.
     """
+    shown.skip(start)
     with ThreadPoolExecutor(ENCODING, "encode") as pool:
-        waiting: deque[Future[tuple[Packed, int]]] = deque()
+        waiting: deque[Future[Encoded]] = deque()
         try:
-            for batch in _batches(texts):
+            for batch in _batches(corpus.path(split), start):
                 waiting.append(pool.submit(_encode_batch, tokenizer, batch))
                 if len(waiting) > ENCODING:
-                    yield _taken(waiting.popleft(), split, byte_counts, shown)
+                    yield _taken(waiting.popleft(), shown)
             while waiting:
-                yield _taken(waiting.popleft(), split, byte_counts, shown)
+                yield _taken(waiting.popleft(), shown)
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def _batches(texts: Iterator[str]) -> Iterator[list[str]]:
-    """Documents together until they have enough characters; one that is longer stands alone."""
-    batch: list[str] = []
-    characters = 0
-    for text in texts:
-        if batch and characters + len(text) > CHARACTERS_AT_ONCE:
-            yield batch
-            batch, characters = [], 0
-        batch.append(text)
-        characters += len(text)
-    if batch:
-        yield batch
+def _batches(path: Path, start: int) -> Iterator[list[bytes]]:
+    """A split's lines from number `start`, as many together as have enough bytes."""
+    with path.open("rb") as file:
+        for _ in itertools.islice(file, start):
+            pass
+        while lines := file.readlines(BYTES_AT_ONCE):
+            yield lines
 
 
-def _encode_batch(tokenizer: Tokenizer, texts: list[str]) -> tuple[Packed, int]:
-    """The ids, and how many bytes the texts have as UTF-8."""
-    size = sum(len(text) if text.isascii() else len(text.encode()) for text in texts)
-    return tokenizer.encode_packed(texts), size
+def _encode_batch(tokenizer: Tokenizer, lines: list[bytes]) -> Encoded:
+    texts = [text_of(line) for line in lines]
+    sizes = [len(text) if text.isascii() else len(text.encode()) for text in texts]
+    packed = tokenizer.encode_packed(texts)
+    return Encoded(packed.ids, packed.starts, np.array(sizes, np.int64))
 
 
-def _taken(
-    done: Future[tuple[Packed, int]], split: str, byte_counts: dict[str, int], shown: Meter
-) -> Arrays:
-    packed, size = done.result()
-    byte_counts[split] += size
-    shown.advance(len(packed.starts) - 1)
-    return packed.ids, packed.starts
+def _taken(done: Future[Encoded], shown: Meter) -> Encoded:
+    encoded = done.result()
+    shown.advance(len(encoded.bytes))
+    return encoded

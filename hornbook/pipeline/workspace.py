@@ -66,7 +66,7 @@ class Workspace:
         stage: str,
         settings: Mapping[str, Any],
         inputs: Mapping[str, str],
-        make: Callable[[Path], object],
+        make: Callable[[Path], T | None],
         read: Callable[[Path], T],
     ) -> T:
         """What a stage has made: made now, unless it stands there from the same settings and inputs.
@@ -75,7 +75,8 @@ class Workspace:
             stage: the folder's name.
             settings: everything that decides the content, as plain JSON values.
             inputs: fingerprints of what it is made from, by role.
-            make: writes an artifact at a path that does not exist yet, whole or not at all.
+            make: writes an artifact at a path that does not exist yet, whole or not at all; it may
+                return it, too, where reading it would take long.
             read: opens the artifact, checking it.
         """
         path, key = self.directory / stage, _key(settings, inputs)
@@ -90,10 +91,10 @@ class Workspace:
         self._set_aside(path)
         self.directory.mkdir(parents=True, exist_ok=True)
         started = time.monotonic()
-        make(path)
+        made = make(path)
         _write_key(path, key)
         announce(self.label + stage, f"{time.monotonic() - started:.1f} s")
-        return read(path)
+        return read(path) if made is None else made
 
     def resumable(self, stage: str, settings: Mapping[str, Any], inputs: Mapping[str, str]) -> Path:
         """The folder of a training stage: half done or complete if these made it, else empty."""

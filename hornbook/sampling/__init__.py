@@ -1,6 +1,8 @@
 """Stage 2, sampling: token ids in, batches of inputs and targets out.
 
 token_store  the token ids of a corpus on disk, memory-mapped
+token_writer writing it, in shards, from where it was interrupted
+shards       several files read as one array
 windows      pieces of one length from the stream of tokens: pre-training
 dataset      what the loader draws from; examples of many lengths: finetuning
 packing      short texts side by side in rows of one length, each read by itself

@@ -17,6 +17,7 @@ import torch
 from hornbook.errors import HornbookError
 from hornbook.sampling.batch import IGNORE
 from hornbook.sampling.dataset import Examples
+from hornbook.sampling.shards import Shards, Tokens
 from hornbook.sampling.windows import FILLER
 
 PADDING = -1
@@ -201,7 +202,7 @@ class PackedDocuments(PackedRows):
 
     def __init__(
         self,
-        tokens: npt.NDArray[Any],
+        tokens: Tokens,
         boundaries: npt.NDArray[np.integer],
         max_length: int,
         eos_id: int | None = None,
@@ -239,12 +240,12 @@ class DocumentPieces:
 
     def __init__(
         self,
-        tokens: npt.NDArray[Any],
+        tokens: Tokens,
         boundaries: npt.NDArray[np.integer],
         max_length: int,
         eos_id: int | None = None,
     ) -> None:
-        self._tokens = np.asarray(tokens)
+        self._tokens = tokens if isinstance(tokens, Shards) else np.asarray(tokens)
         bounds = np.asarray(boundaries, dtype=np.int64)
         begins, ends = bounds[:-1], bounds[1:]
         if eos_id is not None:  # begin with the end of the document before

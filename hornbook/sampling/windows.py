@@ -4,16 +4,17 @@ Shapes: (batch, tokens), where tokens is `max_length`.
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from pydantic import Field
 
 from hornbook.config import Settings
 from hornbook.errors import HornbookError
 from hornbook.sampling.batch import IGNORE
+from hornbook.sampling.shards import Shards, Tokens
+from hornbook.sampling.token_writer import SHARD_BYTES
 
 FILLER = 0
 """The input id to the right of a short last window; nothing is trained there."""
@@ -40,6 +41,8 @@ class SamplingSettings(Settings):
     """Leave out the windows, and batches, at the end of an epoch that are not full."""
     shuffle: bool = True
     """Draw windows in another order each epoch."""
+    shard_bytes: int = Field(default=SHARD_BYTES, ge=2)
+    """Bytes of the largest file of token ids; only a longer document makes a larger one."""
 
 
 class Windows:
@@ -54,7 +57,7 @@ class Windows:
 
     def __init__(
         self,
-        tokens: npt.NDArray[Any],
+        tokens: Tokens,
         max_length: int,
         stride: int | None = None,
         drop_last: bool = True,
@@ -74,7 +77,7 @@ class Windows:
             raise HornbookError(
                 f"max_length {self.max_length} and stride {self.stride} must both be 1 or more."
             )
-        self._tokens = np.asarray(tokens)
+        self._tokens = tokens if isinstance(tokens, Shards) else np.asarray(tokens)
         needed = max_length + 1 if drop_last else 2
         if len(tokens) < needed:
             raise HornbookError(_too_short(name, len(tokens), max_length, needed))
@@ -141,7 +144,7 @@ class Windows:
 
 
 def make_windows(
-    tokens: npt.NDArray[Any], settings: SamplingSettings, context_length: int, name: str
+    tokens: Tokens, settings: SamplingSettings, context_length: int, name: str
 ) -> Windows:
     """Windows as the settings say, for a model that reads `context_length` tokens.
 

@@ -51,7 +51,7 @@ def test_the_store_does_not_depend_on_batches_and_workers(
     characters: int,
     at_a_time: int,
 ) -> None:
-    monkeypatch.setattr(tokens, "CHARACTERS_AT_ONCE", characters)
+    monkeypatch.setattr(tokens, "BYTES_AT_ONCE", characters)
     monkeypatch.setattr(tokens, "ENCODING", at_a_time)
     store = stored(tmp_path / "run", corpus_of(tmp_path / "corpus"), tokenizer)
     ids = {split: [tokenizer.encode(text) for text in texts] for split, texts in TEXTS.items()}
