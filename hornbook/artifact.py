@@ -73,7 +73,7 @@ def new_directory(path: Path) -> Iterator[Path]:
         yield work
         work.chmod(0o755)
         for entry in (*work.rglob("*"), work):  # a directory too: it holds the files' names
-            _flush(entry)
+            flush(entry)
         _replace(work, path)
     except BaseException:
         shutil.rmtree(work, ignore_errors=True)
@@ -115,7 +115,7 @@ def resumed_directory(path: Path, key: Mapping[str, Any], done: str) -> Iterator
     try:
         yield work
         for entry in (*work.rglob("*"), work):
-            _flush(entry)
+            flush(entry)
         _replace(work, path)
         made_from.unlink()
     except BaseException:
@@ -145,7 +145,7 @@ def _replace(work: Path, path: Path) -> None:
         path.rename(aside)
         work.rename(path)
         shutil.rmtree(aside)
-    _flush(path.parent)
+    flush(path.parent)
 
 
 def put_back(path: Path) -> None:
@@ -153,7 +153,7 @@ def put_back(path: Path) -> None:
     aside = _aside(path)
     if aside.exists() and not path.exists():
         aside.rename(path)
-        _flush(path.parent)
+        flush(path.parent)
 
 
 def remove_directory(path: Path) -> None:
@@ -168,7 +168,8 @@ def _aside(path: Path) -> Path:
     return path.with_name(f".{path.name}.old")
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
+    """See to it that a file, or a directory's list of names, is on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

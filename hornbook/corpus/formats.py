@@ -19,6 +19,7 @@ from hornbook.corpus.files import (
     decode,
     is_empty,
     parse_json,
+    quick_object,
     require_object,
     require_text,
     string_field,
@@ -152,14 +153,25 @@ def html_text(page: str) -> str:
 def read_jsonl(stream: IO[bytes], path: Path, name: str, reading: Reading) -> Iterator[Document]:
     """One document a line; blank lines are passed over."""
     lines = Lines(stream, path, reading.max_document_bytes)
+    yield from read_json_lines(lines, path, name, reading)
+    if lines.blank:
+        reading.quarantine.refuse(name, None, is_empty(path))
+
+
+def read_json_lines(lines: Lines, path: Path, name: str, reading: Reading) -> Iterator[Document]:
+    """The documents of these lines of a JSONL file."""
     while True:
         try:
-            stripped = next(lines).strip()
-            if not stripped:
-                continue
+            raw = lines.raw()
+            record = quick_object(raw)
+            lines.blank = lines.blank and record is None
+            if record is None:
+                stripped = lines.decode(raw).strip()
+                if not stripped:
+                    continue
+                record = parse_json(stripped, path, lines.number)
             where = f"{path}, line {lines.number}"
-            record = require_object(parse_json(stripped, path, lines.number), where)
-            document = reading.document(record, where, name, lines.number)
+            document = reading.document(require_object(record, where), where, name, lines.number)
         except StopIteration:
             break
         except UnreadableFileError:
@@ -169,8 +181,6 @@ def read_jsonl(stream: IO[bytes], path: Path, name: str, reading: Reading) -> It
             continue
         reading.quarantine.keep()
         yield document
-    if lines.blank:
-        reading.quarantine.refuse(name, None, is_empty(path))
 
 
 def read_csv(stream: IO[bytes], path: Path, name: str, reading: Reading) -> Iterator[Document]:

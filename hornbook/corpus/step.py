@@ -40,6 +40,13 @@ class Tally:
         self.changed += 1
         self._show(document, why)
 
+    def add(self, later: "Tally") -> None:
+        """Count in what was done to documents behind these."""
+        self.seen += later.seen
+        self.removed += later.removed
+        self.changed += later.changed
+        self.examples += later.examples[: EXAMPLES - len(self.examples)]
+
     def _show(self, document: Document, why: str) -> None:
         if len(self.examples) < EXAMPLES:
             self.examples.append((document.id, document.text[:EXCERPT], why))

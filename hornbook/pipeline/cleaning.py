@@ -3,16 +3,19 @@
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbook.corpus import decontamination, deduplication
 from hornbook.corpus.document import Document
 from hornbook.corpus.privacy import redaction
-from hornbook.corpus.privacy.redaction import Privacy
+from hornbook.corpus.privacy.redaction import Privacy, PrivacySettings
 from hornbook.corpus.quality import settings as quality
+from hornbook.corpus.quality.settings import QualitySettings
 from hornbook.corpus.readers import corpus_files
 from hornbook.corpus.step import Step, Tally
-from hornbook.pipeline.recipe import Recipe
+
+if TYPE_CHECKING:  # which imports torch, of no use to the processes that read
+    from hornbook.pipeline.recipe import Recipe
 
 
 @dataclass
@@ -32,19 +35,61 @@ class Count:
 
 @dataclass
 class Cleaning:
-    """A recipe's steps; made anew for each pass over the corpus."""
+    """A recipe's steps; made anew for each pass over the corpus.
 
-    steps: list[Step]
+    The first look at each document alone, so that they may do so in several processes.
+    """
+
+    alone: list[Step]
+    """Those that look at a document alone."""
+    comparing: list[Step]
+    """Those behind them."""
     read: Count = field(default_factory=Count)
     after: list[Count] = field(default_factory=list)
+    """What is left after each step."""
+
+    @property
+    def steps(self) -> list[Step]:
+        """All of them, in order."""
+        return [*self.alone, *self.comparing]
+
+    def __post_init__(self) -> None:
+        self.after = [Count() for _ in self.steps]
 
     def apply(self, documents: Iterator[Document]) -> Iterator[Document]:
         """The documents that stay, in order."""
-        documents = self.read.through(documents)
-        for step in self.steps:
-            self.after.append(Count())
-            documents = self.after[-1].through(step.apply(documents))
+        return self.apply_comparing(self.apply_alone(documents))
+
+    def apply_alone(self, documents: Iterator[Document]) -> Iterator[Document]:
+        """The documents that stay of those looked at alone, in order."""
+        return self._apply(self.alone, self.after, self.read.through(documents))
+
+    def apply_comparing(self, documents: Iterator[Document]) -> Iterator[Document]:
+        """The documents that stay of those that `apply_alone` has left, in order."""
+        return self._apply(self.comparing, self.after[len(self.alone) :], documents)
+
+    def _apply(
+        self, steps: list[Step], after: list[Count], documents: Iterator[Document]
+    ) -> Iterator[Document]:
+        for step, count in zip(steps, after, strict=False):
+            documents = count.through(step.apply(documents))
         return documents
+
+    def account(self) -> dict[str, Any]:
+        """What the steps that look at documents alone have done, as plain JSON values."""
+        return {
+            "counts": [asdict(count) for count in (self.read, *self.after[: len(self.alone)])],
+            "tallies": [[self._shown(tally) for tally in step.tallies] for step in self.alone],
+        }
+
+    def add(self, account: dict[str, Any]) -> None:
+        """Count in what these steps did to a later part of the documents elsewhere: see `account`."""
+        for count, more in zip((self.read, *self.after), account["counts"], strict=False):
+            count.documents += more["documents"]
+            count.characters += more["characters"]
+        for step, tallies in zip(self.alone, account["tallies"], strict=True):
+            for tally, other in zip(step.tallies, tallies, strict=True):
+                tally.add(Tally(**other))
 
     def facts(self) -> dict[str, Any]:
         """What each step has done, as plain JSON values; complete when the documents are used up."""
@@ -70,7 +115,7 @@ class Cleaning:
         return shown
 
 
-def make_cleaning(recipe: Recipe) -> Cleaning:
+def make_cleaning(recipe: "Recipe") -> Cleaning:
     """The steps that a recipe asks for, in the order in which they are of use.
 
     What makes texts equal comes before what looks for equal texts (two letters that differ in a
@@ -78,32 +123,32 @@ def make_cleaning(recipe: Recipe) -> Cleaning:
     evaluation texts are looked for in what will really be trained on.
     """
     return Cleaning(
+        alone_steps(recipe.quality, recipe.privacy),
         [
-            *quality.make_steps(recipe.quality),
-            *redaction.make_steps(recipe.privacy),
             *deduplication.make_steps(recipe.deduplication),
-            *_perplexity(recipe),
             *decontamination.make_steps(recipe.decontamination),
-        ]
+        ],
     )
 
 
-def _perplexity(recipe: Recipe) -> list[Step]:
-    if recipe.quality.perplexity_model is None:
-        return []
-    from hornbook.pipeline.perplexity_filter import PerplexityFilter, reference_model  # torch
+def alone_steps(
+    quality_settings: QualitySettings, privacy: PrivacySettings, workers: int | None = None
+) -> list[Step]:
+    """The steps that look at each document alone.
 
-    model = reference_model(recipe.quality.perplexity_model)
-    return [PerplexityFilter(model, recipe.quality.sigmas)]
+    Args:
+        workers: processes; as many as there are cores when None.
+    """
+    return [*quality.make_steps(quality_settings, workers), *redaction.make_steps(privacy)]
 
 
-def cleaning_settings(recipe: Recipe) -> dict[str, Any]:
+def cleaning_settings(recipe: "Recipe") -> dict[str, Any]:
     """Everything that decides what the steps do, as plain JSON values."""
     sections = ("quality", "privacy", "deduplication", "decontamination")
     return {name: getattr(recipe, name).model_dump(mode="json") for name in sections}
 
 
-def further_files(recipe: Recipe) -> dict[str, Path]:
+def further_files(recipe: "Recipe") -> dict[str, Path]:
     """The files that cleaning reads besides the corpus, by role.
 
     Raises:

@@ -1,15 +1,13 @@
 """Stage 0 of a run: the documents, split, in one directory."""
 
-import json
+import contextlib
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import orjson
-
-from hornbook import artifact
+from hornbook import __version__, artifact
 from hornbook.console import meter, track
 from hornbook.corpus.document import Document
 from hornbook.corpus.quarantine import Quarantine
@@ -22,7 +20,9 @@ from hornbook.corpus.world.generate import (
     labelled_examples,
 )
 from hornbook.errors import HornbookError
-from hornbook.pipeline.cleaning import cleaning_settings, further_files, make_cleaning
+from hornbook.pipeline import parts
+from hornbook.pipeline.cleaning import Cleaning, cleaning_settings, further_files, make_cleaning
+from hornbook.pipeline.lines import document_of, line_of, text_of
 from hornbook.pipeline.recipe import Recipe
 from hornbook.pipeline.sources import Source, find_source, hashes, whereabouts
 from hornbook.pipeline.workspace import Workspace
@@ -61,7 +61,7 @@ class Corpus:
                 yield text_of(line)
 
     def path(self, split: str) -> Path:
-        """The file of a split's documents, a line each: see `text_of`."""
+        """The file of a split's documents, a line each: see `lines`."""
         return self.directory / f"{split}.jsonl"
 
     @property
@@ -78,7 +78,7 @@ class Corpus:
     def ids(self, split: str, numbers: Collection[int]) -> dict[int, str]:
         """The ids of a split's documents of these numbers, counted from 0."""
         with self.path(split).open("rb") as lines:
-            return {n: orjson.loads(line)["id"] for n, line in enumerate(lines) if n in numbers}
+            return {n: document_of(line).id for n, line in enumerate(lines) if n in numbers}
 
     def example_file(self, name: str) -> Path | None:
         """The sample world's labelled or instruction set; None for a corpus of the user's."""
@@ -92,11 +92,6 @@ def make_corpora(recipe: Recipe, workspace: Workspace) -> dict[str, Corpus]:
         name: make_corpus(recipe.model_copy(update={"corpus": part}), workspace.part(name))
         for name, part in recipe.corpus.parts.items()
     }
-
-
-def text_of(line: bytes) -> str:
-    """The text of the document in a line of a corpus."""
-    return str(orjson.loads(line)["text"])
 
 
 def make_corpus(recipe: Recipe, workspace: Workspace) -> Corpus:
@@ -116,11 +111,13 @@ def make_corpus(recipe: Recipe, workspace: Workspace) -> Corpus:
     inputs = {**source.inputs, **hashes(further_files(recipe))}
 
     def make(path: Path) -> None:
-        with artifact.new_directory(path) as work:
+        key = {"settings": settings, "inputs": inputs, "hornbook": __version__}
+        with artifact.resumed_directory(path, key, parts.DONE) as work:
             facts = _write_documents(work, recipe, source, workspace.directory)
             if sample_world:
                 write_labelled(work / LABELLED, labelled_examples(recipe.world))
                 write_instructions(work / INSTRUCTIONS, instruction_examples(recipe.world))
+            parts.discard(work)
             artifact.write_manifest(work, KIND, settings, inputs, facts)
 
     return workspace.once("corpus", settings, inputs, make, open_corpus)
@@ -137,14 +134,13 @@ def open_corpus(path: Path) -> Corpus:
 
 def _write_documents(work: Path, recipe: Recipe, source: Source, directory: Path) -> dict[str, Any]:
     """Read, clean, split and write; returns the facts about it."""
+    (work / QUARANTINE).unlink(missing_ok=True)  # of an interrupted run
     quarantine = Quarantine(work / QUARANTINE, recipe.corpus.max_bad_share)
     cleaning = make_cleaning(recipe)
-    if source.said == SAMPLE_WORLD:
-        documents = _stories(recipe)
-    else:
-        documents = track(source.documents(quarantine), "read", None, "document")
     try:
-        counts = _write_splits(work, recipe, cleaning.apply(documents))
+        cleaned = _cleaned(work, recipe, source, cleaning, quarantine)
+        with contextlib.closing(cleaned):  # and with it the processes
+            counts = _write_splits(work, recipe, cleaned)
     except HornbookError as error:
         few = quarantine.bad <= max(quarantine.allowed, 1)
         if few or not (work / QUARANTINE).exists():
@@ -161,6 +157,28 @@ def _write_documents(work: Path, recipe: Recipe, source: Source, directory: Path
     }
 
 
+def _cleaned(
+    work: Path, recipe: Recipe, source: Source, cleaning: Cleaning, quarantine: Quarantine
+) -> Generator[Document, None, None]:
+    """The documents that stay: several units of them are read in parts, by several processes."""
+    if source.said == SAMPLE_WORLD:
+        yield from cleaning.apply(_stories(recipe))
+    elif len(units := source.units()) < 2:
+        documents = track(source.documents(quarantine), "read", None, "document")
+        yield from cleaning.apply(documents)
+    else:
+        several = parts.Parts(
+            units,
+            recipe.corpus,
+            recipe.quality,
+            recipe.privacy,
+            source.said,
+            work / parts.FOLDER,
+        )
+        documents = parts.read_parts(several, cleaning, quarantine, parts.by_processes)
+        yield from cleaning.apply_comparing(documents)
+
+
 def _stories(recipe: Recipe) -> Iterator[Document]:
     with meter("tell stories", recipe.world.stories, "story") as shown:
         for number, text in enumerate(generate_texts(recipe.world, shown.advance)):
@@ -174,13 +192,10 @@ def _write_splits(
     shares = recipe.corpus.validation_share, recipe.corpus.test_share
     documents = dict.fromkeys(SPLITS, 0)
     characters = dict.fromkeys(SPLITS, 0)
-    files = {split: (work / f"{split}.jsonl").open("w", encoding="utf-8") for split in SPLITS}
+    files = {split: (work / f"{split}.jsonl").open("wb") for split in SPLITS}
     try:
         for split, document in split_documents(cleaned, recipe.runtime.seed, *shares):
-            record: dict[str, Any] = {"id": document.id, "text": document.text}
-            if document.metadata:
-                record["metadata"] = document.metadata
-            files[split].write(json.dumps(record, ensure_ascii=False, default=str) + "\n")
+            files[split].write(line_of(document))
             documents[split] += 1
             characters[split] += len(document.text)
     finally:

@@ -20,6 +20,7 @@ from hornbook.corpus.readers import (
     read_corpus,
     stdin_path,
 )
+from hornbook.corpus.units import Unit, plan
 from hornbook.errors import HornbookError
 
 
@@ -42,6 +43,12 @@ class Source:
         for document in read_corpus(self.settings, quarantine, revision):
             # The file that standard input was kept in is not what its documents are from.
             yield dataclasses.replace(document, source=self.said)
+
+    def units(self) -> list[Unit]:
+        """Its files as units to be read by themselves; none where they are not known one by one."""
+        if self.said == SAMPLE_WORLD or self.said.startswith(HUB):
+            return []
+        return plan(corpus_files(self.settings.source))
 
 
 def find_source(settings: CorpusSettings, directory: Path) -> Source:

@@ -13,7 +13,8 @@ import numpy as np
 from hornbook.console import Meter, console, meter
 from hornbook.corpus.split import SPLITS
 from hornbook.pipeline.context import place
-from hornbook.pipeline.corpus import Corpus, text_of
+from hornbook.pipeline.corpus import Corpus
+from hornbook.pipeline.lines import text_of
 from hornbook.pipeline.recipe import Recipe
 from hornbook.pipeline.workspace import Workspace
 from hornbook.sampling.token_store import TokenStore

@@ -1,0 +1,42 @@
+"""A document as a line of JSON, and back."""
+
+import json
+from typing import Any
+
+import orjson
+
+from hornbook.corpus.document import Document
+
+
+def line_of(document: Document) -> bytes:
+    """The document's id, text and metadata, with a line break.
+
+    Metadata may hold what a table's columns hold: what is no JSON value is written as text.
+    """
+    record: dict[str, Any] = {"id": document.id, "text": document.text}
+    if not document.metadata:
+        return orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
+    # orjson knows no NaN and no large integers.
+    record["metadata"] = document.metadata
+    text = json.dumps(record, ensure_ascii=False, default=str, separators=(",", ":"))
+    return text.encode() + b"\n"
+
+
+def document_of(line: bytes, source: str = "") -> Document:
+    """The document that `line_of` wrote."""
+    try:
+        record = orjson.loads(line)
+        whole = len(record) == 2
+    except orjson.JSONDecodeError:
+        whole = False
+    if not whole:  # with metadata: numbers as they were
+        record = json.loads(line)
+    return Document(record["text"], record["id"], source, record.get("metadata", {}))
+
+
+def text_of(line: bytes) -> str:
+    """The text of the document in a line."""
+    try:
+        return str(orjson.loads(line)["text"])
+    except orjson.JSONDecodeError:
+        return str(json.loads(line)["text"])
