@@ -7,6 +7,7 @@ formats   documents of text, HTML, JSONL, CSV and TSV files
 columns   documents of parquet files and Hugging Face datasets
 quarantine  what is bad, set aside and counted
 readers   documents of files, folders, patterns, a pipe, a dataset by name
+units     a corpus in pieces that are read by themselves
 step      what the steps that clean a corpus have in common
 quality/  what is not worth learning from: filters of Gopher, C4 and FineWeb, languages, Unicode
 parallel  documents worked on in batches by several processes
