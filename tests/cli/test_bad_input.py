@@ -185,7 +185,7 @@ def test_models_that_are_not_there(run_directory: Path, tmp_path: Path, capfd: C
 def test_models_asked_for_what_they_cannot(run_directory: Path, capfd: Capture) -> None:
     assert "cannot hold a conversation" in refused(capfd, "chat", f"{run_directory}/pretrain")
     assert "cannot classify" in refused(capfd, "classify", f"{run_directory}/pretrain", "x")
-    assert "cannot continue" in refused(capfd, "generate", f"{run_directory}/classify-full", "x")
+    assert "cannot write text" in refused(capfd, "generate", f"{run_directory}/classify-full", "x")
 
 
 def test_a_prompt_beyond_the_context(run_directory: Path, capfd: Capture) -> None:
