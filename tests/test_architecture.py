@@ -20,6 +20,7 @@ ORDER = (
     "evaluation",
     "report",
     "pipeline",
+    "serving",
     "run",
     "cli",
     "__main__",

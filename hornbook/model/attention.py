@@ -61,13 +61,8 @@ class MultiHeadAttention(nn.Module):
         `rotation` is that of x's positions, for rotary models. x's keys and values are added to
         the cache. `visible` is as in `attend`.
         """
-        query = self._normed(self.query(x), self.query_norm)  # (batch, heads, tokens, head_dim)
-        key = self._normed(self.key(x), self.key_norm)  # (batch, kv_heads, tokens, head_dim)
+        query, key = self._query_and_key(x, rotation)
         value = self._split(self.value(x))
-        if self.query_scale is not None:
-            query = query * self.query_scale
-        if rotation is not None:
-            query, key = rotate(query, rotation), rotate(key, rotation)
         if cache is not None:
             key, value = cache.extend(key, value)
         if self.window is not None and key.shape[2] > self.window:
@@ -77,6 +72,37 @@ class MultiHeadAttention(nn.Module):
         merged = gathered.transpose(1, 2).flatten(2)  # (batch, tokens, embed_dim)
         y: Tensor = self.dropout(self.out(merged))
         return y
+
+    def scores(self, x: Tensor, rotation: Rotation | None = None) -> Tensor:
+        """How well each query fits each key, whether it may see it or not, before the softmax.
+
+        Nothing is computed from these where the model is used: they are to be looked at.
+
+        Returns:
+            Float (batch, heads, tokens, tokens), a row for each query.
+        """
+        query, key = self._query_and_key(x, rotation)
+        key = key.repeat_interleave(query.shape[1] // key.shape[1], dim=1)
+        scores = query / math.sqrt(query.shape[-1]) @ key.transpose(-2, -1)
+        return scores if self.softcap is None else self.softcap * torch.tanh(scores / self.softcap)
+
+    def weights(self, x: Tensor, rotation: Rotation | None = None) -> Tensor:
+        """How much each token gathers from each, to be looked at; as `scores`, each row sums to 1."""
+        query, key = self._query_and_key(x, rotation)
+        visible = _visible(query, key)
+        if self.window is not None:
+            visible = within_window(query, key, self.window)
+        return self.scores(x, rotation).masked_fill(~visible, -torch.inf).softmax(dim=-1)
+
+    def _query_and_key(self, x: Tensor, rotation: Rotation | None) -> tuple[Tensor, Tensor]:
+        """(batch, heads, tokens, head_dim) and (batch, kv_heads, tokens, head_dim)."""
+        query = self._normed(self.query(x), self.query_norm)
+        key = self._normed(self.key(x), self.key_norm)
+        if self.query_scale is not None:
+            query = query * self.query_scale
+        if rotation is not None:
+            query, key = rotate(query, rotation), rotate(key, rotation)
+        return query, key
 
     def _normed(self, x: Tensor, norm: nn.Module) -> Tensor:
         """Split into heads and normalized, before or after."""

@@ -175,6 +175,27 @@ class Transformer(nn.Module):
         y: Tensor = self.norm(x)
         return y
 
+    def residual_streams(self, ids: Tensor) -> list[Tensor]:
+        """What runs from layer to layer, to be looked at: before the first block and after each.
+
+        `head(norm(...))` of the last is `forward`'s.
+
+        Args:
+            ids: int64 (batch, tokens).
+
+        Returns:
+            n_layers + 1 of float (batch, tokens, embed_dim).
+        """
+        streams: list[Tensor] = [self.embedding(ids)]
+        rotations = self.rotations(ids)
+        for block, rotation in zip(self.blocks, rotations, strict=True):
+            streams.append(block(streams[-1], rotation))
+        return streams
+
+    def rotations(self, ids: Tensor) -> list[Rotation | None]:
+        """By how much each layer turns the queries and keys of a whole text (batch, tokens)."""
+        return self._rotations(lambda rotary: rotary(0, ids.shape[1], ids.device))
+
     def _hidden_in_documents(self, ids: Tensor, cache: KVCache | None, documents: Tensor) -> Tensor:
         """The same where positions begin anew, and attention ends, at each document's beginning."""
         if cache is not None:

@@ -1,0 +1,200 @@
+// Conversations with a model, kept in this browser only.
+
+import { get, post, stream } from "/assets/api.js";
+import { h, percent, say, slider } from "/assets/dom.js";
+import { failed, shell } from "/assets/shell.js";
+
+const STORE = "conversations", SETTINGS = "chat-settings";
+const DEFAULTS = { system: "", temperature: 0.8, top_p: 1, max_tokens: 256, seed: "" };
+const page = { model: null, task: "instruct", talks: load(STORE, []), at: null, room: 1, settings: { ...DEFAULTS, ...load(SETTINGS, {}) }, abort: null };
+
+function load(key, otherwise) {
+  try { return JSON.parse(localStorage.getItem(key)) ?? otherwise; } catch { return otherwise; }
+}
+
+function save() {
+  try {
+    localStorage.setItem(STORE, JSON.stringify(page.talks.slice(0, 100)));
+    localStorage.setItem(SETTINGS, JSON.stringify(page.settings));
+  } catch { say("The browser's storage is full: this conversation is not kept."); }
+}
+
+const talk = () => page.talks.find((one) => one.id === page.at);
+const title = (one) => one.messages.find((m) => m.role === "user")?.content.slice(0, 60) || "New conversation";
+
+const list = h("ul", { "aria-label": "Conversations" });
+const messages = h("div", { class: "messages", id: "messages" });
+const input = h("textarea", { id: "input", rows: 1, placeholder: "Write a message", "aria-label": "Message", oninput: grow, onkeydown: (event) => {
+  if (event.key === "Enter" && !event.shiftKey && !event.isComposing) { event.preventDefault(); send(); }
+} });
+const sendButton = h("button", { class: "main", id: "send", type: "button", onclick: () => (page.abort ? page.abort.abort() : send()) }, "Send");
+
+function grow() {
+  input.style.height = "auto";
+  input.style.height = `${input.scrollHeight + 2}px`;
+}
+
+function begin() {
+  const empty = page.talks.find((one) => !one.messages.length);
+  const made = empty ?? { id: crypto.randomUUID?.() ?? String(Date.now()), messages: [] };
+  if (!empty) page.talks.unshift(made);
+  go(made.id);
+  input.focus();
+}
+
+function go(id) {
+  page.abort?.abort();
+  page.at = id;
+  draw();
+}
+
+function remove(id) {
+  if (id === page.at) page.abort?.abort();
+  page.talks = page.talks.filter((one) => one.id !== id);
+  if (!page.talks.length || id === page.at) page.at = page.talks[0]?.id ?? null;
+  if (!page.at) begin(); else draw();
+  save();
+}
+
+function draw() {
+  list.replaceChildren(...page.talks.map((one) => h("li", { "aria-current": one.id === page.at ? "true" : null },
+    h("button", { type: "button", onclick: () => go(one.id), title: title(one) }, title(one)),
+    h("button", { type: "button", class: "plain", "aria-label": `Delete “${title(one)}”`, onclick: () => remove(one.id) }, "✕"))));
+  const shown = talk()?.messages ?? [];
+  messages.replaceChildren(...(shown.length ? shown.map(bubble) : [welcome()]));
+  messages.scrollTop = messages.scrollHeight;
+}
+
+function welcome() {
+  const what = { instruct: "Ask it something.", pretrain: "This model has only read: it continues what you write.", classify: "This model is a classifier: it says which class a text is of." }[page.task];
+  return h("div", { class: "empty" }, h("h1", {}, page.model ?? ""), h("p", {}, what ?? ""), h("p", { class: "soft" }, "Conversations stay in this browser."));
+}
+
+// Text with its ``` blocks; everything is text, nothing becomes markup.
+function written(text) {
+  return text.split(/^```[^\n]*\n?/m).map((piece, i) => (i % 2 ? h("pre", {}, h("code", {}, piece)) : piece));
+}
+
+function bubble(message, index) {
+  const own = message.role === "user";
+  const body = h("div", { class: `text${message.writing ? " writing" : ""}` }, written(message.content));
+  const under = h("div", { class: "under" },
+    own ? h("button", { class: "plain", type: "button", onclick: () => edit(index) }, "Edit") : [
+      h("button", { class: "plain", type: "button", onclick: () => again(index) }, "Regenerate"),
+      h("button", { class: "plain", type: "button", onclick: () => navigator.clipboard?.writeText(message.content) }, "Copy"),
+      h("span", { class: "speed" }, message.note ?? "")]);
+  return h("article", { class: `message ${message.role}${message.failed ? " error" : ""}`, "aria-label": own ? "You" : "Model" }, body, under);
+}
+
+function edit(index) {
+  page.abort?.abort();
+  const old = talk().messages[index];
+  const area = h("textarea", { rows: Math.min(8, old.content.split("\n").length + 1), value: old.content, "aria-label": "Edit the message", onkeydown: (event) => { if (event.key === "Escape") draw(); } });
+  const done = () => { if (area.value.trim()) { talk().messages.splice(index); ask(area.value); } };
+  messages.children[index].replaceChildren(area, h("div", { class: "under" },
+    h("button", { type: "button", class: "main", onclick: done }, "Send again"), h("button", { type: "button", onclick: draw }, "Cancel")));
+  area.focus();
+}
+
+function again(index) {
+  page.abort?.abort();
+  talk().messages.splice(index);
+  answer();
+}
+
+function send() {
+  if (page.abort || !input.value.trim()) return;
+  const text = input.value;
+  input.value = "";
+  grow();
+  ask(text);
+}
+
+function ask(text) {
+  talk().messages.push({ role: "user", content: text });
+  page.talks = [talk(), ...page.talks.filter((one) => one.id !== page.at)];
+  answer();
+}
+
+function request() {
+  const { system, temperature, top_p, max_tokens, seed } = page.settings;
+  const shared = { model: page.model, temperature, top_p, max_tokens: Math.min(max_tokens, page.room), stream: true, stream_options: { include_usage: true }, ...(seed === "" ? {} : { seed: Number(seed) }) };
+  const said = talk().messages.filter((m) => !m.failed && !m.writing).map(({ role, content }) => ({ role, content }));
+  if (page.task === "instruct") return ["/v1/chat/completions", { ...shared, messages: system ? [{ role: "system", content: system }, ...said] : said }];
+  return ["/v1/completions", { ...shared, prompt: said.map((m) => m.content).join("") }];
+}
+
+async function classify(message) {
+  const text = talk().messages.findLast((m) => m.role === "user").content;
+  const found = await post("/api/explore/classes", { model: page.model, text: text.slice(0, 4000) });
+  const last = found.probabilities.at(-1);
+  message.content = found.classes.map((name, i) => [last[i], name]).sort((a, b) => b[0] - a[0]).slice(0, 5).map(([p, name]) => `${name}: ${percent(p)}`).join("\n");
+}
+
+async function answer() {
+  const message = { role: "assistant", content: "", writing: true };
+  const own = talk();
+  const [path, body] = request();
+  own.messages.push(message);
+  page.abort = new AbortController();
+  sendButton.textContent = "Stop";
+  draw();
+  const node = messages.lastElementChild;
+  const started = performance.now();
+  let first = 0, pieces = 0, usage = null;
+  say("The model is writing.");
+  try {
+    if (page.task === "classify") await classify(message);
+    else for await (const event of stream(path, body, page.abort.signal)) {
+      usage = event.usage ?? usage;
+      const piece = event.choices?.[0]?.delta?.content ?? event.choices?.[0]?.text ?? "";
+      if (!piece) continue;
+      first ||= performance.now();
+      pieces += 1;
+      message.content += piece;
+      const near = messages.scrollHeight - messages.scrollTop - messages.clientHeight < 80;
+      node.querySelector(".text")?.replaceChildren(...written(message.content).flat());
+      if (near) messages.scrollTop = messages.scrollHeight;
+    }
+  } catch (error) {
+    if (error.name !== "AbortError") { message.failed = !message.content; message.content ||= error.message; if (!message.failed) message.note = error.message; }
+  }
+  const tokens = usage?.completion_tokens ?? pieces, seconds = (performance.now() - (first || started)) / 1000;
+  if (tokens > 1 && page.task !== "classify") message.note ??= `${tokens} tokens, ${(tokens / Math.max(seconds, 1e-3)).toFixed(1)} tokens/s`;
+  delete message.writing;
+  if (!message.content) message.note = "It wrote nothing.";
+  page.abort = null;
+  sendButton.textContent = "Send";
+  save();
+  if (talk() === own) draw();
+  say(message.failed ? message.content : `Answer: ${message.content}`);
+}
+
+function settings() {
+  const set = (name) => (value) => { page.settings[name] = value; save(); };
+  const { system, temperature, top_p, max_tokens, seed } = page.settings;
+  const systemArea = h("textarea", { id: "system", rows: 2, value: system, oninput: () => set("system")(systemArea.value) });
+  const seedInput = h("input", { id: "seed", type: "number", min: 0, step: 1, value: seed, placeholder: "another each time", oninput: () => set("seed")(seedInput.value) });
+  return h("details", { class: "settings" }, h("summary", {}, "Sampling and system message"), h("div", { class: "fields" },
+    slider("temperature", { id: "temperature", min: 0, max: 2, step: 0.05, value: temperature, shown: (v) => v.toFixed(2) }, set("temperature")),
+    slider("top-p", { id: "top_p", min: 0.05, max: 1, step: 0.05, value: top_p, shown: (v) => v.toFixed(2) }, set("top_p")),
+    slider("most tokens", { id: "max_tokens", min: 16, max: 2048, step: 16, value: max_tokens }, set("max_tokens")),
+    h("label", { class: "field", for: "seed" }, "seed", seedInput)),
+  h("label", { class: "field", for: "system" }, "system message", systemArea));
+}
+
+async function chooseModel(name) {
+  page.model = name;
+  const about = await get("/api/explore/about", { model: name });
+  page.task = about.task;
+  page.room = about.context_length;
+  draw();
+}
+
+document.addEventListener("keydown", (event) => { if (event.key === "Escape" && page.abort) page.abort.abort(); });
+document.getElementById("main").append(
+  h("aside", { class: "side" }, h("button", { type: "button", id: "new", onclick: begin }, "New conversation"), list),
+  h("section", { class: "talk", "aria-label": "Conversation" }, messages, settings(), h("div", { class: "composer" }, input, sendButton)));
+for (const one of page.talks) one.messages.forEach((m) => delete m.writing); // the page was left in mid-answer
+begin();
+try { await shell(chooseModel); } catch (error) { failed(error); }
