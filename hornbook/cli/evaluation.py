@@ -12,12 +12,31 @@ from hornbook.cli.models import Int8, ModelPath, open_model
 def evaluate(
     model: ModelPath,
     data: Annotated[
-        Path,
+        Path | None,
         typer.Argument(
             help="What to measure on: a text for a pre-trained model, a table of labelled texts "
-            "for a classifier, conversations for a follower of instructions."
+            "for a classifier, conversations for a follower of instructions.",
+            show_default=False,
         ),
-    ],
+    ] = None,
+    tasks: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Benchmarks instead: tasks of the lm-evaluation-harness, or mmlu=FILE, "
+            "hellaswag=FILE, arc=FILE, gsm8k=FILE, humaneval=FILE.",
+            show_default=False,
+        ),
+    ] = None,
+    shots: Annotated[
+        int | None,
+        typer.Option(min=0, help="Examples before each question.", show_default=False),
+    ] = None,
+    task_folder: Annotated[
+        Path | None, typer.Option(help="Where task files of yours lie.", show_default=False)
+    ] = None,
+    run_code: Annotated[
+        bool, typer.Option("--run-code", help="Let humaneval run what the model writes.")
+    ] = False,
     against: Annotated[
         Path | None,
         typer.Option(help="Another model to compare with, by a paired test.", show_default=False),
@@ -44,16 +63,26 @@ def evaluate(
     ] = None,
     int8: Int8 = False,
 ) -> None:
-    """Measure a model on data of yours: perplexity, classification report, or answers."""
+    """Measure a model: perplexity, classification report, answers, or benchmarks."""
     from hornbook.console import console
+    from hornbook.errors import HornbookError
+    from hornbook.pipeline.benchmarking import BenchmarkOptions, evaluate_on_tasks
     from hornbook.pipeline.evaluation import EvaluationOptions, evaluate_model, write_evaluation
 
+    if (data is None) == (not tasks):
+        raise HornbookError("give data to measure on, or --tasks, and not both.")
     names = tuple(name.strip() for name in metrics.split(",") if name.strip())
     options = EvaluationOptions(
-        text_column, label_column, names, schema, max_new_tokens, limit, stride
+        text_column, label_column, names, schema, max_new_tokens, limit, stride, int8
     )
     other = None if against is None else open_model(against)
-    found = evaluate_model(open_model(model, int8), data, options, other)
+    own = open_model(model, int8)
+    if data is not None:
+        found = evaluate_model(own, data, options, other)
+    else:
+        named = tuple(name for given in tasks or () for name in given.split(",") if name)
+        benchmarks = BenchmarkOptions(named, shots, limit, task_folder, run_code, int8)
+        found = evaluate_on_tasks(own, benchmarks, other)
     console.print(found)
     if output is not None:
         write_evaluation(output, found)

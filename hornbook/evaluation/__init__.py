@@ -9,6 +9,10 @@
 - `answers`: how many answers are right, by category.
 - `answer_metrics`: answers by ROUGE, BLEU, JSON validity too, with intervals by category.
 - `intervals`: bootstrap intervals and paired tests.
+- `endpoint`, `judge`: a language model behind an API that grades answers.
+- `harness`, `benchmarks`: the tasks of the lm-evaluation-harness, and local files of their forms.
+- `code_puzzles`, `sandbox`, `sandbox_worker`: HumanEval, its programs run with limits.
+- `stopping`: where a text that was written ends.
 - `proportion`: the confidence interval that both state.
 
 The loss of a set of batches is in `training.evaluation`, since training needs it.

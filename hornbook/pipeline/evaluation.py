@@ -54,6 +54,8 @@ class EvaluationOptions:
     """Only the first so many conversations are asked."""
     stride: int | None = None
     """Tokens from one window of a text to the next; half of the model's context when not given."""
+    int8: bool = False
+    """Whether the model's weights are held in 8 bits."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values."""

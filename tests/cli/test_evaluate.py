@@ -80,3 +80,25 @@ def test_classifiers(tmp_path: Path, run_directory: Path) -> None:
     found = evaluated(tmp_path, *models)
     assert found["scores"]["accuracy"]["low"] <= found["scores"]["accuracy"]["share"]
     assert found["comparisons"]["right"]["test"] == "McNemar, exact"
+
+
+def test_benchmarks(tmp_path: Path, run_directory: Path, capfd: Capture) -> None:
+    pytest.importorskip("lm_eval")
+    asked = tmp_path / "asked.jsonl"
+    record = {"question": "Who?", "choices": ["Tom", "Ida", "a fox", "a dog"], "answer": 1}
+    asked.write_text(json.dumps(record) + "\n", "utf-8")
+    puzzles = tmp_path / "puzzles.jsonl"
+    puzzle = {"prompt": "def f():\n", "test": "def check(f): f()\n", "entry_point": "f"}
+    puzzles.write_text(json.dumps(puzzle) + "\n", "utf-8")
+    model = run_directory / "pretrain"
+    tasks = ("--tasks", f"mmlu={asked}", "--tasks", f"humaneval={puzzles}")
+    assert _run(["evaluate", str(model), *tasks]) == 2
+    assert "Give --run-code if you mean it" in capfd.readouterr().err
+    found = evaluated(tmp_path, model, *tasks, "--run-code", "--against", model)
+    assert found["scores"]["mmlu, acc"]["count"] == 1
+    assert found["scores"]["humaneval, pass@1"]["value"] == 0
+    assert found["scores"]["humaneval_outcomes"] == {"failed": 1}
+    assert found["comparisons"]["mmlu, acc"]["p"] == 1
+    assert _run(["evaluate", str(model)]) == 2
+    assert _run(["evaluate", str(run_directory / "classify-full"), *tasks, "--run-code"]) == 2
+    assert "cannot be asked a benchmark's questions" in capfd.readouterr().err

@@ -1,0 +1,193 @@
+"""The lm-evaluation-harness with a Hornbook model: the figures of its own model of the same weights."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from hornbook.errors import HornbookError
+from hornbook.evaluation.benchmarks import run_benchmarks
+from hornbook.pipeline.bundle import default_runtime, load_bundle
+from hornbook.tokenizing.tokenizer import Tokenizer, TokenizerSettings
+
+pytest.importorskip("lm_eval")
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+WORDS = "The capital of France is Paris. What is 2 + 2? It is 4. Question: Answer: A B C D #### "
+REQUESTS = [
+    ("What is 2 + 2?", " It is 4."),
+    ("", "The capital of France"),
+    ("The capital of France is ", "Paris"),
+    ("It is 4. " * 40, "What is 2"),  # more than the model reads
+    ("Question:", " D"),
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny GPT-2 as transformers saves it."""
+    transformers = pytest.importorskip("transformers")
+    path = tmp_path_factory.mktemp("gpt2")
+    tokenizer = Tokenizer.train([WORDS] * 5, TokenizerSettings(vocab_size=320))
+    (path / "tokenizer.json").write_text(tokenizer._json, "utf-8")
+    names = {"eos_token": "[EOS]", "bos_token": "[EOS]", "pad_token": "[PAD]"}
+    config = {**names, "tokenizer_class": "PreTrainedTokenizerFast"}
+    (path / "tokenizer_config.json").write_text(json.dumps(config), "utf-8")
+    end = tokenizer.token_id("[EOS]")
+    sizes = {"vocab_size": tokenizer.vocab_size, "n_positions": 64, "n_embd": 32}
+    torch.manual_seed(0)
+    model = transformers.GPT2LMHeadModel(
+        transformers.GPT2Config(
+            **sizes, n_layer=2, n_head=2, bos_token_id=end, eos_token_id=end, initializer_range=0.3
+        )
+    )
+    model.save_pretrained(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def ours(folder: Path) -> Any:
+    from hornbook.evaluation.harness import HarnessModel
+
+    bundle = load_bundle(folder, default_runtime())
+    return HarnessModel(bundle.model, bundle.tokenizer, bundle.runtime, bundle.opening_ids)
+
+
+@pytest.fixture(scope="module")
+def theirs(folder: Path) -> Any:
+    from lm_eval.models.huggingface import HFLM
+
+    return HFLM(pretrained=str(folder), device="cpu", batch_size=2, dtype="float32")
+
+
+def _instances(*arguments: tuple[Any, ...]) -> list[Any]:
+    return [SimpleNamespace(args=one) for one in arguments]
+
+
+def test_log_likelihoods_are_those_of_the_harnesss_own_model(ours: Any, theirs: Any) -> None:
+    requests = _instances(*REQUESTS)
+    mine = ours.loglikelihood(requests, disable_tqdm=True)
+    wanted = theirs.loglikelihood(requests, disable_tqdm=True)
+    assert [score for score, _ in mine] == pytest.approx([float(s) for s, _ in wanted], abs=1e-4)
+    assert [greedy for _, greedy in mine] == [bool(greedy) for _, greedy in wanted]
+
+
+def test_texts_longer_than_the_model_reads(ours: Any, theirs: Any) -> None:
+    requests = _instances(("It is 4. " * 40,), ("Paris.",))
+    mine = ours.loglikelihood_rolling(requests, disable_tqdm=True)
+    wanted = theirs.loglikelihood_rolling(requests, disable_tqdm=True)
+    assert mine == pytest.approx(wanted, abs=1e-3)
+
+
+def test_what_is_written_is_what_the_harnesss_own_model_writes(ours: Any, theirs: Any) -> None:
+    asked = {"until": ["Paris", "\n"], "max_gen_toks": 12, "do_sample": False}
+    requests = _instances(*((text, asked) for text, _ in REQUESTS if text))
+    mine = ours.generate_until(requests, disable_tqdm=True)
+    wanted = theirs.generate_until(requests, disable_tqdm=True)
+    # The library's text has spaces cleaned up; ours is as it was written.
+    assert ["".join(text.split()) for text in mine] == ["".join(text.split()) for text in wanted]
+
+
+FILES: dict[str, list[dict[str, Any]]] = {
+    "mmlu": [
+        {"question": f"What is {n} + 1?", "choices": list("1234"), "answer": "ABCD"[n]}
+        for n in range(4)
+    ],
+    "hellaswag": [
+        {"ctx": f"It is {n}.", "endings": ["Paris.", "4 + 4", "What?"], "label": str(n % 3)}
+        for n in range(4)
+    ],
+    "arc": [
+        {
+            "question": f"What is {n}?",
+            "choices": {"text": ["4", "2", "Paris"], "label": ["A", "B", "C"]},
+            "answerKey": "ABC"[n % 3],
+        }
+        for n in range(4)
+    ],
+    "gsm8k": [{"question": f"{n} + 2?", "answer": f"It is\n#### {n + 2}"} for n in range(4)],
+}
+
+
+def _write(folder: Path, form: str, name: str | None = None) -> Path:
+    path = folder / f"{name or form}.jsonl"
+    path.write_text("".join(json.dumps(record) + "\n" for record in FILES[form]), "utf-8")
+    return path
+
+
+def test_forms_from_local_files(ours: Any, theirs: Any, tmp_path: Path) -> None:
+    tasks = [f"{form}={_write(tmp_path, form)}" for form in ("mmlu", "hellaswag", "arc")]
+    mine, wanted = run_benchmarks(ours, tasks), run_benchmarks(theirs, tasks)
+    names = ("mmlu, acc", "hellaswag, acc", "hellaswag, acc_norm", "arc, acc", "arc, acc_norm")
+    assert set(mine.values) == set(names)
+    for name, values in mine.values.items():
+        assert values.tolist() == wanted.values[name].tolist(), name
+        assert len(values) == 4
+    assert mine.prompts == wanted.prompts
+    assert mine.intervals()["mmlu, acc"].count == 4
+    assert mine.against(wanted)["arc, acc"].p == 1
+
+
+def test_numbers_are_found_in_what_is_written(
+    ours: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = f"gsm8k={_write(tmp_path, 'gsm8k')}"
+    assert not run_benchmarks(ours, [task]).values["gsm8k, exact_match (strict-match)"].any()
+    written = ["So\n#### 2", "It is 3", "#### 9", "no number"]  # 2, 3, 4 and 5 are right
+    monkeypatch.setattr(type(ours), "generate_until", lambda *_, **__: written)
+    found = run_benchmarks(ours, [task]).values
+    assert found["gsm8k, exact_match (strict-match)"].tolist() == [1, 0, 0, 0]
+    assert found["gsm8k, exact_match (flexible-extract)"].tolist() == [1, 1, 0, 0]
+
+
+def test_shots_come_from_a_file_of_their_own(ours: Any, tmp_path: Path) -> None:
+    asked, shown = _write(tmp_path, "mmlu"), _write(tmp_path, "mmlu", "dev")
+    with_shots = run_benchmarks(ours, [f"mmlu={asked}+{shown}"], shots=2, limit=2)
+    assert len(with_shots.values["mmlu, acc"]) == 2
+    assert with_shots.prompts != run_benchmarks(ours, [f"mmlu={asked}"], limit=2).prompts
+    with pytest.raises(HornbookError, match="2 shots need a file of examples"):
+        run_benchmarks(ours, [f"mmlu={asked}"], shots=2)
+
+
+def test_a_task_file(ours: Any, tmp_path: Path) -> None:
+    data = _write(tmp_path, "arc")
+    (tmp_path / "mine.yaml").write_text(
+        f"""task: my_task
+dataset_path: json
+dataset_kwargs:
+  data_files:
+    test: {data}
+  cache_dir: {tmp_path / "cache"}
+test_split: test
+output_type: multiple_choice
+doc_to_text: "{{{{question}}}}"
+doc_to_choice: "{{{{choices.text}}}}"
+doc_to_target: "{{{{choices.label.index(answerKey)}}}}"
+metric_list:
+  - metric: acc
+    aggregation: mean
+    higher_is_better: true
+""",
+        "utf-8",
+    )
+    found = run_benchmarks(ours, ["my_task"], task_folder=tmp_path)
+    assert list(found.values) == ["my_task, acc"]
+    with pytest.raises(HornbookError, match="unknown task 'other'"):
+        run_benchmarks(ours, ["other"], task_folder=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("task", "said"),
+    [
+        ("trivia=x.jsonl", "unknown form 'trivia'; expected one of mmlu"),
+        ("mmlu=x.csv", "are .json or .jsonl"),
+        ("arc={mmlu}", "line 1: no field 'answerKey'; arc has question"),
+    ],
+)
+def test_bad_tasks(ours: Any, tmp_path: Path, task: str, said: str) -> None:
+    path = _write(tmp_path, "mmlu")
+    with pytest.raises(HornbookError, match=said):
+        run_benchmarks(ours, [task.format(mmlu=path)])
