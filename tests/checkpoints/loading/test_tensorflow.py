@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from hornbook.checkpoints.loading.folders import load_folder
 from hornbook.checkpoints.loading.tensorflow import BundleSource, open_gpt2
 from hornbook.errors import HornbookError
 
@@ -65,6 +66,17 @@ def test_gpt2_gets_the_names_and_shapes_of_its_huggingface_folder():
     assert {name: source.shape(name) for name in source.names()} == shapes
     stored = variables()["model/h10/attn/c_attn/w"][0]
     assert np.array_equal(source.read("h.10.attn.c_attn.weight").numpy(), stored)
+
+
+def test_a_published_gpt2_gives_the_logits_that_transformers_gives():
+    transformers = pytest.importorskip("transformers")
+    config, source = open_gpt2(REAL)
+    theirs = transformers.GPT2LMHeadModel(transformers.GPT2Config(**config)).eval()
+    theirs.transformer.load_state_dict({name: source.read(name) for name in source.names()})
+    ids = torch.tensor([[3, 1, 4, 1, 5], [9, 2, 6, 5, 11]])
+    with torch.no_grad():
+        ours, expected = load_folder(REAL).model(ids), theirs(ids).logits
+    assert torch.allclose(ours, expected, rtol=1e-4, atol=1e-5)
 
 
 def copy(folder: Path) -> Path:
