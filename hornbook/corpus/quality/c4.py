@@ -8,6 +8,7 @@ three-sentence spans is deduplication's affair.
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from hornbook.errors import HornbookError
 TERMINAL = (".", "!", "?", '"', "”")
 """Signs that a sentence ends with."""
 SENTENCE_END = re.compile(r"[.!?][\"”'’)\]]*(?=\s|$)")
+WORD = re.compile(r"\w+")
 CITATION = re.compile(r"\[(?:\d*|edit|citation needed)\]")
 POLICIES = (
     "terms of use",
@@ -52,7 +54,7 @@ def c4_judges(settings: C4Settings) -> dict[str, Judge]:
     """
     pages: dict[str, Judge] = {"c4-braces": braces, "c4-lorem-ipsum": lorem_ipsum}
     if settings.bad_words is not None:
-        pages["c4-bad-words"] = partial(bad_words, pattern=_read_words(settings.bad_words))
+        pages["c4-bad-words"] = partial(bad_words, wanted=_read_words(settings.bad_words))
     return {
         **pages,
         "c4-citations": citations,
@@ -74,10 +76,23 @@ def lorem_ipsum(view: View) -> Removed | None:
     return Removed('there is "lorem ipsum" in it') if "lorem ipsum" in view.lower else None
 
 
-def bad_words(view: View, pattern: re.Pattern[str]) -> Removed | None:
-    """No word of the user's list."""
-    found = pattern.search(view.lower)
-    return Removed(f"there is {found[0]!r} in it") if found else None
+@dataclass(frozen=True)
+class BadWords:
+    """The user's list, without capitals."""
+
+    words: frozenset[str]
+    """Single words: looked up among a document's, however many they are."""
+    phrases: tuple[str, ...]
+    """What is not one run of letters and digits: looked for one by one."""
+
+
+def bad_words(view: View, wanted: BadWords) -> Removed | None:
+    """No word of the user's list; a word is one between characters that are in no word."""
+    found = wanted.words.intersection(WORD.findall(view.lower)) if wanted.words else set()
+    for phrase in wanted.phrases:
+        if phrase in view.lower and re.search(rf"(?<!\w){re.escape(phrase)}(?!\w)", view.lower):
+            found = {*found, phrase}
+    return Removed(f"there is {min(found)!r} in it") if found else None
 
 
 def citations(view: View) -> Changed | None:
@@ -131,7 +146,7 @@ def _lines(view: View, bad: Callable[[str], bool]) -> Changed | Removed | None:
     return found
 
 
-def _read_words(path: str) -> re.Pattern[str]:
+def _read_words(path: str) -> BadWords:
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -140,5 +155,5 @@ def _read_words(path: str) -> re.Pattern[str]:
     words = {word for line in text.splitlines() if (word := line.strip().lower())}
     if not words:
         raise HornbookError(f"quality.c4.bad_words: {path} is empty; give a word or phrase a line.")
-    choice = "|".join(map(re.escape, sorted(words, key=lambda word: (-len(word), word))))
-    return re.compile(rf"(?<!\w)(?:{choice})(?!\w)")
+    single = frozenset(word for word in words if WORD.fullmatch(word))
+    return BadWords(single, tuple(sorted(words - single)))

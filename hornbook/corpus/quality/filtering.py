@@ -33,7 +33,8 @@ class Verdict:
 class Filters:
     """Runs filters in several processes; a document that one removes is not shown to the next.
 
-    Memory: a batch of up to 4 million characters for each process, and one more.
+    Memory: a batch of up to 4 million characters for each process, and one more; up to 30 bytes for
+    each character of the longest document.
     """
 
     def __init__(self, judges: Mapping[str, Judge], workers: int | None = None) -> None:

@@ -13,15 +13,15 @@ from hornbook.config import Settings
 from hornbook.corpus.quality.repetition import count_duplicates
 from hornbook.corpus.quality.view import Judge, Removed, View, share
 
-TERMINAL = frozenset(".!?…:;\"'”’»)]。！？：；」』）।॥؟۔؛։።")
-"""Signs that a sentence, or a part of one, ends with, in many scripts."""
+TERMINAL = frozenset(".!?…\"'”’»。！？｡」』।॥؟۔։።")
+"""Signs that a sentence ends with, or a quotation at its end, in many scripts."""
 
 
 class FineWebSettings(Settings):
     """Thresholds of the filters "fineweb-punctuation" to "fineweb-short-lines"."""
 
     min_punctuation: float = Field(default=0.12, ge=0, le=1)
-    """Share of lines that end with punctuation: removed at or below it."""
+    """Share of lines that end as a sentence does: removed at or below it."""
     max_duplicate_characters: float = Field(default=0.1, ge=0, le=1)
     """Share of characters in lines that came before: removed at or above it."""
     max_short_lines: float = Field(default=0.67, ge=0, le=1)
@@ -48,7 +48,9 @@ def punctuation(view: View, least: float) -> Removed | None:
     found = sum(line[-1] in TERMINAL for line in view.lines) / len(view.lines)
     if found > least:
         return None
-    return Removed(f"share of lines that end with punctuation: {found:.4g}, not above {least:.4g}")
+    return Removed(
+        f"share of lines that end as a sentence does: {found:.4g}, not above {least:.4g}"
+    )
 
 
 def short_lines(view: View, most: float, short: int) -> Removed | None:
