@@ -75,6 +75,7 @@ REFUSED = {
     "gemma4_unified": MIXED,
     "llama4": MIXED,
     "llama4_text": MIXED,
+    "ministral3": "its queries grow with their positions, which Hornbook does not compute",
     "gpt_oss": "its attention has sinks, which Hornbook does not compute",
     "gemma3": IMAGES,
     "mistral3": IMAGES,

@@ -58,7 +58,6 @@ FAMILY = Family(
         Same("qkv_bias", "attention_bias", False),
         Same("out_bias", "attention_bias", False, written="qkv_bias"),
         Same("bias", "mlp_bias", False),
-        Stated("pretraining_tp", 1),
         *SWIGLU,
     ),
     weights=(*EMBEDDING_AND_HEAD, *ATTENTION, *NORMS_BEFORE, *FEEDFORWARD),
