@@ -65,10 +65,14 @@ class MultiHeadAttention(nn.Module):
         value = self._split(self.value(x))
         if cache is not None:
             key, value = cache.extend(key, value)
-        if self.window is not None and key.shape[2] > self.window:
-            visible = within_window(query, key, self.window, visible)
         dropout = self.weight_dropout if self.training else 0.0
-        gathered = attend(query, key, value, dropout, visible, self.softcap)
+        if self.window is None or key.shape[2] <= self.window:
+            gathered = attend(query, key, value, dropout, visible, self.softcap)
+        elif visible is None:
+            gathered = attend_in_window(query, key, value, self.window, dropout, self.softcap)
+        else:
+            visible = within_window(query, key, self.window, visible)
+            gathered = attend(query, key, value, dropout, visible, self.softcap)
         merged = gathered.transpose(1, 2).flatten(2)  # (batch, tokens, embed_dim)
         y: Tensor = self.dropout(self.out(merged))
         return y
@@ -185,6 +189,30 @@ def attend_plainly(
     return weights @ value
 
 
+def attend_in_window(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    window: int,
+    dropout: float = 0.0,
+    softcap: float | None = None,
+) -> Tensor:
+    """The same as `attend`, where each query sees the last `window` keys only, its own among them.
+
+    As many queries at a time as the window is wide, beside the keys that they see: time and memory
+    grow with the text's length, not with its square, and a single query reads no more than a window.
+    """
+    tokens, before = query.shape[2], key.shape[2] - query.shape[2]
+    parts = []
+    for start in range(0, tokens, window):
+        stop = min(start + window, tokens)
+        first, last = max(before + start + 1 - window, 0), before + stop
+        some, near = query[:, :, start:stop], key[:, :, first:last]
+        visible = within_window(some, near, window) if stop - start > 1 else None
+        parts.append(attend(some, near, value[:, :, first:last], dropout, visible, softcap))
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
+
+
 def within_window(query: Tensor, key: Tensor, window: int, visible: Tensor | None = None) -> Tensor:
     """Which keys each query may see when it sees `window` tokens only, its own among them.
 
@@ -198,8 +226,8 @@ def within_window(query: Tensor, key: Tensor, window: int, visible: Tensor | Non
         Bool (tokens, all tokens), or shaped as `visible`.
     """
     if visible is None:
-        visible = _visible(query, key)
-    places = torch.arange(key.shape[2], device=key.device)
+        return _visible(query, key).triu(key.shape[2] - query.shape[2] + 1 - window)
+    places = torch.arange(key.shape[2], device=key.device, dtype=torch.int32)
     own = places.masked_fill(~visible, 0).amax(dim=-1, keepdim=True)  # (..., tokens, 1)
     return visible & (places > own - window)
 

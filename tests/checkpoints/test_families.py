@@ -15,8 +15,11 @@ from torch import Tensor
 from hornbook.checkpoints.families.known import FAMILIES, config_to_hf, family_for
 from hornbook.checkpoints.loading.folders import FolderModel, load_folder
 from hornbook.inference.generate import GenerationSettings, generate
+from hornbook.model.presets import ModelSettings, resolve
+from hornbook.model.transformer import Transformer
 from hornbook.pipeline.parity import compare_layers
 from tests.checkpoints.tiny_families import NO_TOKENS, TINY, make_reference
+from tests.model.references import randomize
 
 pytest.importorskip("transformers")
 
@@ -124,3 +127,20 @@ def test_written_back_it_is_the_same_model(pair: Pair, tmp_path: Path) -> None:
 def test_its_shape_alone_says_a_family_that_can_hold_it(pair: Pair) -> None:
     config = pair.loaded.model.config
     assert not family_for(config).differences(config)
+
+
+@pytest.mark.parametrize("preset", ["gpt2-small", "modern-124m"])
+def test_a_preset_of_a_familys_shape_is_read_by_transformers(preset: str, tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    small = {"embed_dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 24, "context_length": 32}
+    heads = {"n_kv_heads": 2} if preset == "modern-124m" else {}
+    model = Transformer(resolve(ModelSettings(preset=preset, **small, **heads), 41)).eval()
+    randomize(model, 1)
+    family = family_for(model.config)
+    written = config_to_hf(model.config) | NO_TOKENS
+    (tmp_path / "config.json").write_text(json.dumps(written))
+    save_file(dict(family.tensors(model, model.config)), tmp_path / "model.safetensors")
+    reference = AutoModelForCausalLM.from_pretrained(tmp_path, attn_implementation="eager").eval()
+    ids = torch.randint(41, (2, 20), generator=torch.Generator().manual_seed(3))
+    assert not [d for d in compare_layers(model, reference, ids) if d.departs]

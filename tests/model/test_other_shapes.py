@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hornbook.config import validate
 from hornbook.errors import HornbookError
-from hornbook.model.attention import attend, within_window
+from hornbook.model.attention import attend, attend_in_window, within_window
 from hornbook.model.config import ModelConfig
 from hornbook.model.documents import visible_in
 from hornbook.model.feedforward import MixtureOfExperts
@@ -112,6 +112,23 @@ def test_a_window_sees_its_last_tokens_and_no_others() -> None:
     with torch.no_grad():
         moved = (model(ids) - model(changed)).abs().amax(dim=(0, 2)) > 1e-6
     assert moved.nonzero().flatten().tolist() == [10, 11, 12, 13]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "window"), [(11, 1), (11, 4), (1, 4), (3, 4), (12, 12), (12, 5)]
+)
+@pytest.mark.parametrize("softcap", [None, 2.0])
+def test_windows_in_pieces_equal_a_mask_over_all(
+    tokens: int, window: int, softcap: float | None
+) -> None:
+    generator = torch.Generator().manual_seed(1)
+    query = torch.randn(2, 4, tokens, 8, generator=generator)
+    key, value = (torch.randn(2, 2, 12, 8, generator=generator) for _ in range(2))
+    pairs = torch.arange(12) - torch.arange(12 - tokens, 12)[:, None]
+    mask = (pairs <= 0) & (pairs > -window)
+    assert torch.equal(within_window(query, key, window), mask)
+    found = attend_in_window(query, key, value, window, softcap=softcap)
+    torch.testing.assert_close(found, attend(query, key, value, 0.0, mask, softcap))
 
 
 def test_a_window_within_documents() -> None:
