@@ -100,6 +100,8 @@ def preview_recipe(recipe: Recipe, count: int) -> None:
         raise HornbookError(NOT_SET.format("instruction.path"))
     context_length = starting_config(recipe.model, tokenizer.vocab_size).context_length
     preview(path, tokenizer, recipe.instruction, context_length, count)
+    if recipe.preference.path is not None:
+        preview(Path(recipe.preference.path), tokenizer, recipe.instruction, context_length, count)
 
 
 def sample_tokens(recipe: Recipe) -> Context:

@@ -18,7 +18,7 @@ from typing import Any
 from hornbook.corpus.files import require_object, require_text, string_field
 from hornbook.corpus.tables import read_records
 from hornbook.errors import HornbookError
-from hornbook.finetuning.conversations import messages_in, require_turns
+from hornbook.finetuning.conversations import Conversation, messages_in, require_turns
 from hornbook.tokenizing.templates import Message
 
 Record = dict[str, Any]
@@ -34,6 +34,12 @@ class PreferencePair:
     rejected: str
     category: str = ""
 
+    def conversations(self) -> tuple[Conversation, Conversation]:
+        """The request with the chosen answer, and with the rejected one; the answers alone are learnt."""
+        asked = tuple(replace(message, trained=False) for message in self.asked)
+        chosen, rejected = Message("assistant", self.chosen), Message("assistant", self.rejected)
+        return Conversation((*asked, chosen)), Conversation((*asked, rejected))
+
 
 def read_pairs(path: Path) -> list[PreferencePair]:
     """The pairs of a file in any of the forms above.
@@ -42,6 +48,16 @@ def read_pairs(path: Path) -> list[PreferencePair]:
         HornbookError: not readable, or a record is no good; naming the record and the field.
     """
     return [_pair(record, where) for where, record in read_records(Path(path))]
+
+
+def holds_pairs(path: Path) -> bool:
+    """Whether the first record of a file is a pair of answers.
+
+    Raises:
+        HornbookError: not readable.
+    """
+    first = next((record for _, record in read_records(Path(path))), {})
+    return "chosen" in first or "preferred_output" in first
 
 
 def _pair(record: Record, where: str) -> PreferencePair:

@@ -16,7 +16,7 @@ the rejected one, each padded by itself.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -34,7 +34,7 @@ from hornbook.model.attention import MultiHeadAttention
 from hornbook.model.transformer import Transformer
 from hornbook.sampling.batch import IGNORE, Batch
 from hornbook.sampling.dataset import MULTIPLE, next_token_example
-from hornbook.tokenizing.templates import Message, Template, encode_conversation
+from hornbook.tokenizing.templates import Template, encode_conversation
 from hornbook.tokenizing.tokenizer import Tokenizer
 from hornbook.training.settings import AdapterSettings, FinetuningSettings
 
@@ -182,10 +182,8 @@ def preference_dataset(
     shortened = longest = 0
     for pair in pairs:
         sample: list[list[int]] = []
-        for answer in (pair.chosen, pair.rejected):
-            asked = [replace(message, trained=False) for message in pair.asked]
-            said = [*asked, Message("assistant", answer)]
-            encoded = encode_conversation(tokenizer, said, template)
+        for talk in pair.conversations():
+            encoded = encode_conversation(tokenizer, talk.messages, template)
             inputs, targets = next_token_example(encoded.ids, encoded.trained)
             longest = max(longest, len(inputs))
             sample += [inputs[:max_length], targets[:max_length]]

@@ -10,6 +10,7 @@ from hornbook.console import console
 from hornbook.errors import HornbookError
 from hornbook.finetuning.conversations import Conversation, Examined, examine, repeated
 from hornbook.finetuning.instruction import InstructionSettings
+from hornbook.finetuning.pairs import holds_pairs, read_pairs
 from hornbook.pipeline.bundle import TOKENIZER
 from hornbook.pipeline.followers import follower_dataset, in_rows
 from hornbook.sampling.show import show_windows
@@ -30,9 +31,19 @@ def preview(
 ) -> None:
     """Print a file's form and counts, its faults, and `count` of its examples token by token.
 
+    Of pairs of a chosen and a rejected answer, both conversations are shown.
+
     Raises:
         HornbookError: the file is of no known form, or some of its records are no good.
     """
+    if holds_pairs(path):
+        pairs = read_pairs(path)
+        console.print(
+            f"{path}: {len(pairs):,} pairs of a chosen and a rejected answer", markup=False
+        )
+        both = [talk for pair in pairs[:count] for talk in pair.conversations()]
+        _show(both, tokenizer, settings, context_length, len(both))
+        return
     examined = examine(path)
     console.print(_counts(path, examined))
     for fault in examined.faults[:FAULTS_SHOWN]:
@@ -84,7 +95,10 @@ def tokenizer_for(path: Path | None, data: Path) -> Tokenizer:
     if path is not None:
         inside = path / TOKENIZER
         return Tokenizer.open(inside if inside.is_dir() else path)
-    talks = examine(data).conversations[:TRAINED_ON]
+    if holds_pairs(data):
+        talks = [talk for pair in read_pairs(data)[:TRAINED_ON] for talk in pair.conversations()]
+    else:
+        talks = examine(data).conversations[:TRAINED_ON]
     texts = [message.content for talk in talks for message in talk.messages]
     if not texts:
         texts = ["nothing to read"]

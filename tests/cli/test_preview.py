@@ -85,3 +85,15 @@ def test_held_out_files_and_what_they_share_with_training(
     assert "9 of 10 training examples repeat another one" in printed
     assert "1 of 1 test examples ask what a training example asks" in printed
     assert "the token that ends an answer is trained in all of them" in printed
+
+
+def test_pairs(tmp_path: Path, capfd: Capture) -> None:
+    pair = {"prompt": "Name a colour.", "chosen": "Blue.", "rejected": "No."}
+    data = _write(tmp_path / "pairs.jsonl", pair, {**pair, "prompt": "Name another."})
+    assert _run(["data", "preview", str(data), "--show", "1"]) == 0
+    printed = capfd.readouterr().out
+    assert "2 pairs of a chosen and a rejected answer" in printed
+    assert printed.count("learns") == 2
+    _write(data, pair, {"prompt": "x", "chosen": "y"})
+    assert _run(["data", "preview", str(data)]) == 2
+    assert "line 2: no field 'rejected'" in capfd.readouterr().err
