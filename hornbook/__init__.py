@@ -12,9 +12,9 @@ above it in this list and from the leaves (`errors`, `config`, `runtime`, `proce
 | model       | 3-5  embeddings, attention, feed-forward, the transformer, presets        |
 | training    | 6    objective, optimizer, schedule, the loop                             |
 | checkpoints | 6    models and training states on disk                                   |
-| finetuning  | 7    LoRA, classification, instructions                                   |
+| finetuning  | 7    LoRA, classification, instructions, preferences                      |
 | inference   | logits to tokens, generation with a cache                                 |
-| evaluation  | perplexity, classification report, right answers                          |
+| evaluation  | perplexity, reports, answers, a judge, benchmarks; intervals with each    |
 | report      | pictures and the report page                                              |
 | pipeline    | the stages joined: recipe, workspace, one function a stage                |
 | run.py      | one run, start to finish: read this first                                 |
