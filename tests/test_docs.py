@@ -135,6 +135,7 @@ def test_commands_and_their_settings_exist(page: Path) -> None:
 
     from hornbook.cli.app import app
     from hornbook.config import load_settings
+    from hornbook.evaluation.endpoint import EndpointSettings
     from hornbook.inference.generate import GenerationSettings
     from hornbook.pipeline.recipe import Recipe
 
@@ -146,8 +147,13 @@ def test_commands_and_their_settings_exist(page: Path) -> None:
         known = {name for parameter in command.params for name in parameter.opts}
         options = [word.partition("=")[0] for word in words if word.startswith("--")]
         assert {*options} <= known | {"--help"}, f"{page.name}: {options}"
-        overrides = [word for word in words if re.match(r"[a-z_.]+=", word)]
-        kind = GenerationSettings if command.name in ("generate", "chat") else Recipe
+        overrides = [
+            word
+            for before, word in pairwise(["", *words])
+            if re.match(r"[a-z_.]+=", word) and not before.startswith("--")
+        ]
+        kinds = {"generate": GenerationSettings, "chat": GenerationSettings}
+        kind = {**kinds, "judge": EndpointSettings}.get(command.name, Recipe)
         load_settings(kind, None, overrides)
 
 

@@ -10,7 +10,10 @@ import torch
 
 from hornbook.errors import HornbookError
 from hornbook.evaluation.benchmarks import run_benchmarks
-from hornbook.pipeline.bundle import default_runtime, load_bundle
+from hornbook.model.presets import ModelSettings, resolve
+from hornbook.model.transformer import Transformer
+from hornbook.pipeline.bundle import default_runtime, load_bundle, save_bundle
+from hornbook.pipeline.exporting import export_as_folder
 from hornbook.tokenizing.tokenizer import Tokenizer, TokenizerSettings
 
 pytest.importorskip("lm_eval")
@@ -28,23 +31,19 @@ REQUESTS = [
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny GPT-2 as transformers saves it."""
-    transformers = pytest.importorskip("transformers")
+    """A model of Hornbook's in "own", and as `hornbook export hf` writes it in "exported"."""
+    pytest.importorskip("transformers")
     path = tmp_path_factory.mktemp("gpt2")
     tokenizer = Tokenizer.train([WORDS] * 5, TokenizerSettings(vocab_size=320))
-    (path / "tokenizer.json").write_text(tokenizer._json, "utf-8")
-    names = {"eos_token": "[EOS]", "bos_token": "[EOS]", "pad_token": "[PAD]"}
-    config = {**names, "tokenizer_class": "PreTrainedTokenizerFast"}
-    (path / "tokenizer_config.json").write_text(json.dumps(config), "utf-8")
-    end = tokenizer.token_id("[EOS]")
-    sizes = {"vocab_size": tokenizer.vocab_size, "n_positions": 64, "n_embd": 32}
-    torch.manual_seed(0)
-    model = transformers.GPT2LMHeadModel(
-        transformers.GPT2Config(
-            **sizes, n_layer=2, n_head=2, bos_token_id=end, eos_token_id=end, initializer_range=0.3
-        )
-    )
-    model.save_pretrained(path)
+    sizes = {"embed_dim": 32, "n_layers": 2, "n_heads": 2, "context_length": 64}
+    config = resolve(ModelSettings(preset="gpt2-mini", **sizes), tokenizer.vocab_size)
+    model = Transformer(config)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.3 * torch.randn(parameter.shape, generator=generator))
+    save_bundle(path / "own", model, tokenizer, {"task": "pretrain"})
+    export_as_folder(path / "own", path / "exported")
     return path
 
 
@@ -52,7 +51,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def ours(folder: Path) -> Any:
     from hornbook.evaluation.harness import HarnessModel
 
-    bundle = load_bundle(folder, default_runtime())
+    bundle = load_bundle(folder / "own", default_runtime())
     return HarnessModel(bundle.model, bundle.tokenizer, bundle.runtime, bundle.opening_ids)
 
 
@@ -60,7 +59,8 @@ def ours(folder: Path) -> Any:
 def theirs(folder: Path) -> Any:
     from lm_eval.models.huggingface import HFLM
 
-    return HFLM(pretrained=str(folder), device="cpu", batch_size=2, dtype="float32")
+    where = str(folder / "exported")
+    return HFLM(pretrained=where, device="cpu", batch_size=2, dtype="float32")
 
 
 def _instances(*arguments: tuple[Any, ...]) -> list[Any]:
@@ -135,7 +135,6 @@ def test_numbers_are_found_in_what_is_written(
     ours: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task = f"gsm8k={_write(tmp_path, 'gsm8k')}"
-    assert not run_benchmarks(ours, [task]).values["gsm8k, exact_match (strict-match)"].any()
     written = ["So\n#### 2", "It is 3", "#### 9", "no number"]  # 2, 3, 4 and 5 are right
     monkeypatch.setattr(type(ours), "generate_until", lambda *_, **__: written)
     found = run_benchmarks(ours, [task]).values
@@ -143,11 +142,22 @@ def test_numbers_are_found_in_what_is_written(
     assert found["gsm8k, exact_match (flexible-extract)"].tolist() == [1, 1, 0, 0]
 
 
-def test_shots_come_from_a_file_of_their_own(ours: Any, tmp_path: Path) -> None:
+def test_shots_come_from_a_file_of_their_own(
+    ours: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked, shown = _write(tmp_path, "mmlu"), _write(tmp_path, "mmlu", "dev")
-    with_shots = run_benchmarks(ours, [f"mmlu={asked}+{shown}"], shots=2, limit=2)
-    assert len(with_shots.values["mmlu, acc"]) == 2
-    assert with_shots.prompts != run_benchmarks(ours, [f"mmlu={asked}"], limit=2).prompts
+    contexts: list[str] = []
+
+    def score(_: Any, requests: Any, **__: Any) -> list[tuple[float, bool]]:
+        contexts.extend(request.args[0] for request in requests)
+        return [(0.0, True)] * len(requests)
+
+    monkeypatch.setattr(type(ours), "loglikelihood", score)
+    found = run_benchmarks(ours, [f"mmlu={asked}+{shown}"], shots=2, limit=1)
+    assert len(found.values["mmlu, acc"]) == 1
+    shot = "What is {}?\nA. 1\nB. 2\nC. 3\nD. 4\nAnswer:{}"
+    wanted = [shot.format("0 + 1", " A"), shot.format("1 + 1", " B"), shot.format("0 + 1", "")]
+    assert contexts == ["\n\n".join(wanted)] * 4
     with pytest.raises(HornbookError, match="2 shots need a file of examples"):
         run_benchmarks(ours, [f"mmlu={asked}"], shots=2)
 
