@@ -1,8 +1,10 @@
 """Documents worked on in batches by several processes, in the order in which they come."""
 
+import contextlib
 import itertools
 import multiprocessing
 import os
+import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -50,11 +52,28 @@ def computed(
     with ProcessPoolExecutor(workers, context) as pool:
         for batch in stream:
             texts = [document.text for document in batch]
-            waiting.append((batch, pool.submit(compute, texts)))
+            with _interrupts_kept_here():  # the first submits start the processes
+                waiting.append((batch, pool.submit(compute, texts)))
             if len(waiting) > workers:
                 yield _finished(*waiting.popleft(), work)
         while waiting:
             yield _finished(*waiting.popleft(), work)
+
+
+@contextlib.contextmanager
+def _interrupts_kept_here() -> Iterator[None]:
+    """Processes started in the block do not hear Ctrl-C: it is this one's to answer, by ending them.
+
+    A signal that is blocked when a process starts stays so in it; here it waits until the block ends.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def batched(
