@@ -90,6 +90,7 @@ def export_peft(
     with new_directory(directory) as work:
         ready = {name: t.to("cpu", copy=True).contiguous() for name, t in tensors.items()}
         save_file(ready, work / WEIGHTS, {"format": "pt"})
+        (work / WEIGHTS).chmod(0o644)  # the library lets only the owner read it
         write_text(work / CONFIG, to_json(_config(layers, dropout, base)))
         write_text(work / "README.md", card)
 

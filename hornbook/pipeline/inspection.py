@@ -104,11 +104,13 @@ def _training(config: ModelConfig, rows: int) -> Table:
     """Bytes that a training holds, in float32 on a CPU."""
     width = config.context_length
     needs = memory_needs(config, TrainingSettings(), rows, width, default_runtime())
-    title = f"Training with {rows:,} sequences of {width:,} tokens at once, at least"
+    title = f"Training with {rows:,} sequences of {width:,} tokens at once"
     table = Table("memory", title=title, title_justify="left")
     table.add_column("float32", justify="right")
-    for name in ("parameters", "gradients", "optimizer", "activations", "total"):
+    for name in ("parameters", "optimizer", "gradients", "activations", "working"):
         table.add_row(name, f"{getattr(needs, name) / 2**20:,.1f} MiB")
+    table.add_section()
+    table.add_row("peak", f"{needs.total / 2**20:,.1f} MiB")
     return table
 
 

@@ -83,7 +83,10 @@ def _data(bundle: Bundle, recipe: dict[str, Any], licence: str) -> Iterator[str]
 
 def _losses(bundle: Bundle) -> Iterator[str]:
     results = _json(bundle.path / RESULTS)
-    numbers = {k: v for k, v in results.items() if isinstance(v, int | float | str)}
+    inner = {
+        f"{k}: {n}": v for k, d in results.items() if isinstance(d, dict) for n, v in d.items()
+    }
+    numbers = {k: v for k, v in {**results, **inner}.items() if isinstance(v, int | float | str)}
     if not numbers:
         return
     yield "## Results\n"

@@ -27,11 +27,15 @@ class MemoryNeeds:
     gradients: int
     activations: int
     """Kept from the way forward for the way back by one micro-batch."""
+    working: int
+    """Gradients by the widest activations of a layer, before and behind its curve: in passing."""
 
     @property
     def total(self) -> int:
-        """All together: gradients take their places while activations still stand."""
-        return self.parameters + self.optimizer + self.gradients + self.activations
+        """At the peak, where the way back begins: no gradients by parameters are there yet. They
+        take the places of activations, which go; at its end they are all that is left."""
+        passing = max(self.activations + self.working, self.gradients)
+        return self.parameters + self.optimizer + passing
 
 
 def state_bytes(
@@ -59,7 +63,8 @@ def memory_needs(
     if few > period:
         each = _activations(config, few, settings, rows, width, runtime) - shallow
         activations += each * (config.n_layers - period) // (few - period)
-    return MemoryNeeds(parameters, optimizer, parameters, activations)
+    working = 2 * rows * width * config.mlp_dim * runtime.dtype.itemsize
+    return MemoryNeeds(parameters, optimizer, parameters, activations, working)
 
 
 def _activations(

@@ -45,5 +45,7 @@ def save_instruct(folder: Path, preset: str = "gpt2-mini", template: str = "horn
     model = random_model(small_config(preset, tokenizer.vocab_size, **changes))
     save_bundle(folder, model, tokenizer, {"task": "instruct", "template": template, "turns": 1})
     (folder.parent / "recipe.toml").write_text('[corpus]\nsource = "sample-world"\n')
-    (folder / "results.json").write_text(json.dumps({"validation_loss": 1.25}))
+    (folder / "results.json").write_text(
+        json.dumps({"validation_loss": 1.25, "held_out": {"loss": 1.5}, "samples": [["a", "b"]]})
+    )
     return model

@@ -89,7 +89,13 @@ def test_the_card_says_what_the_model_was_made_of(tmp_path):
     export_as_folder(tmp_path / "run" / "instruct", tmp_path / "out")
     card = (tmp_path / "out" / "README.md").read_text()
     assert card.startswith('---\nlibrary_name: "transformers"\n')
-    for said in ('license: "cc0-1.0"', "sample-world", "| validation_loss | 1.25 |", "'hornbook'"):
+    for said in (
+        'license: "cc0-1.0"',
+        "sample-world",
+        "| validation_loss | 1.25 |",
+        "| held_out: loss | 1.5 |",
+        "'hornbook'",
+    ):
         assert said in card
 
 
@@ -167,3 +173,20 @@ def test_an_adapter_goes_out_alone_and_comes_back_merged(tmp_path):
     assert 'library_name: "peft"' in (tmp_path / "adapter" / "README.md").read_text()
     with pytest.raises(HornbookError, match="has no adapter/ in it"):
         export_adapter(run / "pretrain", tmp_path / "x", None)
+
+
+def test_the_verbs_write_what_they_say(tmp_path, capsys):
+    from hornbook.cli import _run
+
+    save_instruct(tmp_path / "run" / "instruct")
+    source, out = str(tmp_path / "run" / "instruct"), str(tmp_path / "out")
+    assert _run(["export", "hf", source, out, "--dtype", "bfloat16"]) == 0
+    assert f"Written: {out}" in capsys.readouterr().out
+    assert _run(["export", "hf", source, out]) == 2
+    assert "an export overwrites nothing" in capsys.readouterr().err
+    assert _run(["export", "hf", source, f"{out}2", "--dtype", "int4"]) == 2
+    assert "expected one of float32" in capsys.readouterr().err
+    assert _run(["extend-vocabulary", out, f"{out}3", "<|im_end|>"]) == 0
+    assert _run(["generate", f"{out}3", "The hill", "max_new_tokens=3", "--int8"]) == 0
+    modes = {path.stat().st_mode & 0o777 for path in (tmp_path / "out").iterdir()}
+    assert modes == {0o644}

@@ -104,6 +104,7 @@ def _write_weights(
     for name, group in zip(names, groups, strict=True):
         tensors = {place.theirs: _storable(place.join(ours), dtype) for place in group}
         save_file(tensors, folder / name, {"format": "pt"})
+        (folder / name).chmod(0o644)  # the library lets only the owner read it
     if len(groups) > 1:
         files = {p.theirs: name for name, group in zip(names, groups, strict=True) for p in group}
         total = sum(_numbers(place) * dtype.itemsize for place in places)
