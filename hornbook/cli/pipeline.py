@@ -65,12 +65,19 @@ def sample(arguments: RecipeArguments = None, show: ShowWindows = None) -> None:
         show_samples(context, show)
 
 
-def prepare(arguments: RecipeArguments = None) -> None:
+def prepare(
+    arguments: RecipeArguments = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(help='Who reads: "local", or "ray" for a cluster; as run.engine.'),
+    ] = None,
+) -> None:
     """Read, clean and tokenize a corpus; prints what each step did and writes a data card."""
     from hornbook.pipeline.prepare import show_prepared
     from hornbook.run import sample_tokens
 
-    show_prepared(sample_tokens(recipe_from(arguments)))
+    chosen = [] if engine is None else [f"run.engine={engine}"]
+    show_prepared(sample_tokens(recipe_from([*(arguments or []), *chosen])))
 
 
 def verify(

@@ -45,7 +45,7 @@ def open_bytes(path: Path) -> Iterator[IO[bytes]]:
             a decompression bomb.
     """
     try:
-        with path.open("rb") as raw:
+        with path.open("rb", buffering=BUFFER) as raw:
             suffix = path.suffix.lower()
             if suffix in COMPRESSED:
                 yield io.BufferedReader(_Decompressed(raw, path, suffix), BUFFER)

@@ -57,7 +57,7 @@ def _pieces(path: Path, name: str, unit_bytes: int) -> Iterator[Piece]:
         yield Piece(path, name, size)
         return
     start, line = 0, 1
-    with path.open("rb") as file:
+    with path.open("rb", buffering=COUNTED) as file:
         while start < size:
             breaks, end, least = 0, start, min(start + unit_bytes, size)
             while block := file.read(min(COUNTED, least - end)):

@@ -23,6 +23,7 @@ from hornbook.errors import HornbookError
 from hornbook.pipeline import parts
 from hornbook.pipeline.cleaning import Cleaning, cleaning_settings, further_files, make_cleaning
 from hornbook.pipeline.lines import document_of, line_of, text_of
+from hornbook.pipeline.on_ray import by_ray
 from hornbook.pipeline.recipe import Recipe
 from hornbook.pipeline.sources import Source, find_source, hashes, whereabouts
 from hornbook.pipeline.workspace import Workspace
@@ -175,7 +176,8 @@ def _cleaned(
             source.said,
             work / parts.FOLDER,
         )
-        documents = parts.read_parts(several, cleaning, quarantine, parts.by_processes)
+        engine = by_ray if recipe.run.engine == "ray" else parts.by_processes
+        documents = parts.read_parts(several, cleaning, quarantine, engine)
         yield from cleaning.apply_comparing(documents)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import tomli_w
 
@@ -35,6 +36,10 @@ class RunSettings(Settings):
 
     directory: Path | None = None
     """Where everything is kept; runs/<name of the recipe file> when not given."""
+    engine: Literal["local", "ray"] = "local"
+    """Who reads a corpus of several files, or of large ones: the processes of this machine, or "ray", a
+    cluster (RAY_ADDRESS, or one of this machine); needs pip install "hornbook[ray]". The result is
+    the same."""
     prompts: tuple[str, ...] = ()
     """Beginnings that the pre-trained model continues while training and in the report; the
     first words of held-out documents when not given."""

@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from hornbook.corpus.document import Document
+from hornbook.corpus.formats import Reading
 from hornbook.corpus.quarantine import Quarantine
 from hornbook.corpus.readers import CorpusSettings, corpus_files, read_corpus, read_documents
+from hornbook.corpus.units import plan, read_unit
 from hornbook.errors import HornbookError
 
 pyarrow = pytest.importorskip("pyarrow")
@@ -155,6 +157,30 @@ def test_an_overlong_line_is_never_held(tmp_path: Path) -> None:
     assert "100,000 bytes in one document" in complaint(
         tmp_path / "b.txt", max_document_bytes=100_000
     )
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".txt"])
+def test_a_line_of_a_gigabyte_is_set_aside_in_little_memory(tmp_path: Path, suffix: str) -> None:
+    """Of nothing but NUL bytes, in a file with a hole: it takes no room on the disk."""
+    good = {".jsonl": b'{"text": "fine"}\n', ".csv": b"fine\n", ".txt": b"fine\n<|endoftext|>\n"}
+    path = tmp_path / f"a{suffix}"
+    with path.open("wb") as file:
+        file.write((b"text\n" if suffix == ".csv" else b"") + good[suffix] * 500)
+        file.seek(2**30, os.SEEK_CUR)
+        file.write(b"\n" + (b"<|endoftext|>\n" if suffix == ".txt" else b"") + good[suffix] * 500)
+    quarantine = Quarantine(tmp_path / "quarantine.jsonl", 0.01)
+    units = plan(corpus_files(str(path)), 10**8)
+    assert len(units) == 2 if suffix == ".jsonl" else 1
+    reading = Reading(str(path), quarantine, max_document_bytes=2**20)
+    tracemalloc.start()
+    try:
+        found = [document.text for unit in units for document in read_unit(unit, reading)]
+        assert tracemalloc.get_traced_memory()[1] < 8e6
+    finally:
+        tracemalloc.stop()
+    assert found == ["fine"] * 1_000
+    [record] = (tmp_path / "quarantine.jsonl").read_text().splitlines()
+    assert "more than 1,048,576 bytes in one document" in json.loads(record)["reason"]
 
 
 def test_a_text_document_between_good_ones_is_set_aside(tmp_path: Path) -> None:
