@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from hornbook.artifact import hash_file, hash_json, read_manifest
+from hornbook.artifact import MANIFEST, hash_file, hash_json, read_manifest
 from hornbook.checkpoints.loading.folders import describe_folder, is_folder
 from hornbook.checkpoints.loading.hub import fetch_model, is_hub_model
 from hornbook.checkpoints.store import KIND as CHECKPOINT
@@ -106,7 +106,8 @@ def _local(given: str) -> Path:
             f"model.path: {path} is no model's folder; give one, such as runs/NAME/pretrain, a "
             "folder with config.json and safetensors, or hf:ORG/NAME."
         )
-    return path
+    inside = path.name in (MODEL, ADAPTER) and (path / MANIFEST).is_file()
+    return path.parent if inside else path
 
 
 def _changed(config: ModelConfig, settings: ModelSettings) -> ModelConfig:

@@ -93,7 +93,7 @@ def test_pre_training_goes_on(folder: Path, tmp_path: Path) -> None:
 def test_one_of_hornbooks_own(tuned: Path, instructions: Path, tmp_path: Path) -> None:
     run = tmp_path / "again"
     asked = (
-        f"model.path={tuned / 'instruct-lora'}",
+        f"model.path={tuned / 'instruct-lora' / 'adapter'}",
         f"instruction.path={instructions}",
         f"run.directory={run}",
         'instruction.train=["full"]',
