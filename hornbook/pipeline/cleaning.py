@@ -126,9 +126,19 @@ def make_cleaning(recipe: "Recipe") -> Cleaning:
         alone_steps(recipe.quality, recipe.privacy),
         [
             *deduplication.make_steps(recipe.deduplication),
+            *_perplexity(recipe),
             *decontamination.make_steps(recipe.decontamination),
         ],
     )
+
+
+def _perplexity(recipe: "Recipe") -> list[Step]:
+    if recipe.quality.perplexity_model is None:
+        return []
+    from hornbook.pipeline.perplexity_filter import PerplexityFilter, reference_model  # torch
+
+    model = reference_model(recipe.quality.perplexity_model)
+    return [PerplexityFilter(model, recipe.quality.sigmas)]
 
 
 def alone_steps(
