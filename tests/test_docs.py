@@ -138,6 +138,7 @@ def test_commands_and_their_settings_exist(page: Path) -> None:
     from hornbook.evaluation.endpoint import EndpointSettings
     from hornbook.inference.generate import GenerationSettings
     from hornbook.pipeline.recipe import Recipe
+    from hornbook.serving.settings import ServerSettings
 
     for words in commands_of(page):
         command: Any = get_command(app)
@@ -153,7 +154,8 @@ def test_commands_and_their_settings_exist(page: Path) -> None:
             if re.match(r"[a-z_.]+=", word) and not before.startswith("--")
         ]
         kinds = {"generate": GenerationSettings, "chat": GenerationSettings}
-        kind = {**kinds, "judge": EndpointSettings}.get(command.name, Recipe)
+        kinds_elsewhere = {"judge": EndpointSettings, "serve": ServerSettings}
+        kind: Any = {**kinds, **kinds_elsewhere}.get(command.name, Recipe)
         load_settings(kind, None, overrides)
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from hornbook import __version__
-from hornbook.cli import audit, data, evaluation, exporting, models, pipeline, training
+from hornbook.cli import audit, data, evaluation, exporting, models, pipeline, serving, training
 
 app = typer.Typer(
     name="hornbook",
@@ -59,6 +59,7 @@ app.command("find-lr")(training.find_lr)
 app.command()(training.compare)
 app.command()(models.generate)
 app.command()(models.chat)
+app.command()(serving.serve)
 app.command()(models.classify)
 app.command()(evaluation.evaluate)
 app.command()(evaluation.judge)

@@ -1,75 +1,156 @@
 """A conversation with a model in the terminal."""
 
+import json
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
+from hornbook.artifact import write_text
 from hornbook.console import console
 from hornbook.errors import HornbookError
 from hornbook.inference.generate import GenerationSettings
 from hornbook.pipeline.bundle import Bundle
 from hornbook.tokenizing.templates import Message
 
-HELP = "Type a request and press Enter. /reset forgets the conversation, /quit (or Ctrl-D) leaves."
+HELP = """Type a request and press Enter; Alt-Enter, or \\ at the end of a line, begins another line.
+/system TEXT  say how the model shall answer (without TEXT: nothing)
+/reset        forget the conversation
+/save FILE    write it as JSON
+/help, /quit  or Ctrl-D to leave; Ctrl-C stops an answer"""
 
 FORGETFUL = "Each request is answered on its own: the model was trained on single questions."
 
 
 def converse(bundle: Bundle, settings: GenerationSettings, question: str | None) -> None:
     """Answer one question, or read requests until the user leaves."""
+    conversation = Conversation(bundle, settings)
     if question is not None:
-        _answer(bundle, settings, [Message("user", question)])
+        conversation.answer([Message("user", question)])
         return
-    remembers = bundle.facts.get("turns") != 1
     if sys.stdin.isatty():
-        console.print(HELP if remembers else f"{HELP} {FORGETFUL}", style="dim")
-    history: list[Message] = []
+        console.print(HELP, style="dim", markup=False)
+        if not conversation.remembers:
+            console.print(FORGETFUL, style="dim")
     for request in _requests():
-        if request == "/reset":
-            history = []
-            console.print("The conversation starts anew.", style="dim")
-        elif request in ("/help", "/?"):
-            console.print(HELP, style="dim")
+        if request == "/quit":
+            return
+        conversation.take(request)
+
+
+class Conversation:
+    """What was said so far, and what the user's commands do to it."""
+
+    def __init__(self, bundle: Bundle, settings: GenerationSettings) -> None:
+        self._bundle, self._settings = bundle, settings
+        self.remembers = bundle.facts.get("turns") != 1
+        """Whether the model was trained to look back to earlier requests."""
+        self._system = ""
+        self._said: list[Message] = []
+
+    def take(self, request: str) -> None:
+        """Do what the user has typed."""
+        command, _, rest = request.partition(" ")
+        if command == "/reset":
+            self._said = []
+            _tell("The conversation starts anew.")
+        elif command == "/system":
+            self._system = rest.strip()
+            _tell("The model is told so." if self._system else "The model is told nothing.")
+        elif command == "/save":
+            self._save(rest.strip())
+        elif command in ("/help", "/?"):
+            _tell(HELP)
+        elif command.startswith("/") and command[1:].isalpha():
+            _tell(f"There is no command {command}; /help shows them.", "red")
         elif request:
-            history = _turn(bundle, settings, history if remembers else [], request)
+            self._turn(request)
+
+    def _turn(self, request: str) -> None:
+        """Answer a request, and remember both."""
+        known = self._said if self.remembers else []
+        asked = [*known, Message("user", request)]
+        try:
+            answer = self.answer([*self._system_message, *asked])
+        except HornbookError as error:
+            if not known:
+                _tell(f"{error}", "red")
+                return
+            # Together with what was said before, it is more than the model can read.
+            _tell("The conversation is full; it starts anew with this request.")
+            self._said = []
+            self._turn(request)
+            return
+        self._said = [*self._said, asked[-1], Message("assistant", answer)]
+
+    @property
+    def _system_message(self) -> list[Message]:
+        return [Message("system", self._system)] if self._system else []
+
+    def answer(self, messages: list[Message]) -> str:
+        """Print the answer as it is written; Ctrl-C stops it, and what was written stays."""
+        answer = ""
+        try:
+            for piece in self._bundle.answer(messages, self._settings):
+                answer += piece
+                sys.stdout.write(piece)
+                sys.stdout.flush()
+        except KeyboardInterrupt:
+            sys.stdout.write(" …")
+        sys.stdout.write("\n")
+        return answer.strip()
+
+    def _save(self, name: str) -> None:
+        """Write the conversation in the form that `finetune instruct` reads."""
+        path = Path(name).expanduser()
+        if not name or path.exists():
+            _tell(f"{name} is there already; choose another name." if name else "/save FILE", "red")
+            return
+        turns = [*self._system_message, *self._said]
+        said = [{"role": message.role, "content": message.content} for message in turns]
+        text = json.dumps({"messages": said}, ensure_ascii=False)
+        try:
+            write_text(path, text + "\n")
+        except OSError as error:
+            _tell(f"{path}: {error.strerror}.", "red")
+            return
+        _tell(f"{len(said)} messages in {path}.")
+
+
+def _tell(text: str, style: str = "dim") -> None:
+    console.print(text, style=style, markup=False)
 
 
 def _requests() -> Iterator[str]:
     """What the user types, until they leave."""
+    read = _terminal_reader() if sys.stdin.isatty() else _pipe_lines()
+    for line in read:
+        whole = line
+        while whole.endswith("\\") and (more := next(read, None)) is not None:
+            whole = f"{whole[:-1]}\n{more}"
+        yield whole.strip()
+
+
+def _pipe_lines() -> Iterator[str]:
+    for line in sys.stdin:
+        yield line.rstrip("\n")
+
+
+def _terminal_reader() -> Iterator[str]:
+    """Lines with editing, and with the arrow keys' way back to earlier ones."""
+    from prompt_toolkit import PromptSession
+    from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+
+    keys = KeyBindings()
+
+    @keys.add("escape", "enter")
+    def _(event: KeyPressEvent) -> None:
+        event.current_buffer.insert_text("\n")
+
+    session: PromptSession[str] = PromptSession("> ", key_bindings=keys)
     while True:
         try:
-            line = console.input("[bold cyan]> [/]" if sys.stdin.isatty() else "").strip()
+            yield session.prompt()
+        except KeyboardInterrupt:
+            _tell("Ctrl-D leaves.")
         except EOFError:
             return
-        if line == "/quit":
-            return
-        yield line
-
-
-def _turn(
-    bundle: Bundle, settings: GenerationSettings, history: list[Message], request: str
-) -> list[Message]:
-    """Answer a request; returns the conversation with both sides' words added."""
-    asked = [*history, Message("user", request)]
-    try:
-        return [*asked, Message("assistant", _answer(bundle, settings, asked))]
-    except HornbookError as error:
-        if not history:
-            console.print(f"{error}", style="red", markup=False)
-            return history
-        # Together with what was said before, it is more than the model can read.
-        console.print("The conversation is full; it starts anew with this request.", style="dim")
-        return _turn(bundle, settings, [], request)
-
-
-def _answer(bundle: Bundle, settings: GenerationSettings, messages: list[Message]) -> str:
-    """Print the answer as it is written; Ctrl-C stops it, and what was written stays."""
-    answer = ""
-    try:
-        for piece in bundle.answer(messages, settings):
-            answer += piece
-            sys.stdout.write(piece)
-            sys.stdout.flush()
-    except KeyboardInterrupt:
-        sys.stdout.write(" …")
-    sys.stdout.write("\n")
-    return answer.strip()

@@ -32,12 +32,24 @@ def generate(
     ] = "",
     settings: Overrides = None,
     int8: Int8 = False,
+    jsonl: Annotated[
+        bool,
+        typer.Option(
+            "--jsonl",
+            help='Read a prompt from each line of standard input, {"prompt": ...} or plain text, '
+            "and write a line of JSON for each.",
+        ),
+    ] = False,
 ) -> None:
     """Continue a text (settings: max_new_tokens, temperature, top_k, top_p, …)."""
-    from hornbook.cli.streaming import print_stream, read_prompt
+    from hornbook.cli.streaming import print_stream, read_prompt, write_completions
 
     if "=" in prompt and prompt.split("=")[0] in _generation_names():
         settings, prompt = [prompt, *(settings or [])], ""  # a setting stands in its place
+    if jsonl:
+        given = [prompt, *(settings or [])] if prompt not in ("", "-") else settings
+        write_completions(lambda: open_model(model, int8), _generation(given))
+        return
     text = read_prompt() if prompt == "-" else prompt
     bundle = open_model(model, int8)
     print_stream(text, bundle.complete(text, _generation(settings)))

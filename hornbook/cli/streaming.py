@@ -1,9 +1,19 @@
 """Text in from standard input, text out as the model writes it."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import orjson
 
 from hornbook.errors import HornbookError
+
+if TYPE_CHECKING:
+    from hornbook.inference.generate import GenerationSettings
+    from hornbook.pipeline.bundle import Bundle
+
+SIDE_BY_SIDE = 64
+"""Prompts of a file that are continued at a time."""
 
 
 def print_stream(prompt: str, pieces: Iterator[str]) -> None:
@@ -39,3 +49,31 @@ def read_lines() -> list[str]:
     if not lines:
         raise HornbookError("standard input has no text; give one text a line.")
     return lines
+
+
+def write_completions(open_bundle: "Callable[[], Bundle]", settings: "GenerationSettings") -> None:
+    """Continue the prompt of each line of standard input; a line of JSON for each, in their order.
+
+    Raises:
+        HornbookError: there are none, or a line that is neither text nor an object with a prompt.
+    """
+    prompts = [_prompt_of(line, number) for number, line in enumerate(read_lines(), start=1)]
+    bundle = open_bundle()
+    for first in range(0, len(prompts), SIDE_BY_SIDE):
+        some = prompts[first : first + SIDE_BY_SIDE]
+        for prompt, text in zip(some, bundle.complete_all(some, settings), strict=True):
+            line = orjson.dumps({"prompt": prompt, "completion": text})
+            sys.stdout.write(line.decode() + "\n")
+        sys.stdout.flush()
+
+
+def _prompt_of(line: str, number: int) -> str:
+    if not line.lstrip().startswith("{"):
+        return line
+    try:
+        found = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise HornbookError(f"standard input, line {number}: not valid JSON: {error}.") from None
+    if not isinstance(found, dict) or not isinstance(found.get("prompt"), str):
+        raise HornbookError(f'standard input, line {number}: expected {{"prompt": "some text"}}.')
+    return str(found["prompt"])

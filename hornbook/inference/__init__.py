@@ -1,7 +1,12 @@
 """Stage 8: the trained model writes.
 
 logits     which token may come next, and how likely: filters on the model's scores
-generate   token after token with a key-value cache, one text or many at once
+settings   how a text is written
+sampler    the next token of one text, by its own settings and random numbers
 int8       weights in eight bits
+weights    as narrow as writing is quickest with
+decoder    runs the model: reads prompts, then one token of each text in a step
+batch      texts written side by side, joining and leaving between steps
+generate   one text or many, token after token
 text       the same, from text to text
 """

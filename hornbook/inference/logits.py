@@ -4,6 +4,8 @@ Each takes float logits (vocab,) or (batch, vocab) and returns new ones of the s
 a token that is ruled out has minus infinity.
 """
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -22,6 +24,22 @@ def penalize_repetition(logits: Tensor, seen: Tensor, penalty: float) -> Tensor:
     scores = logits.gather(-1, seen)
     lowered = torch.where(scores > 0, scores / penalty, scores * penalty)
     return logits.scatter(-1, seen, lowered)
+
+
+def penalize_counts(
+    logits: Tensor, counts: Mapping[int, int], presence: float, frequency: float
+) -> Tensor:
+    """Take `presence` once, and `frequency` as often, from each token that has been written.
+
+    Source: OpenAI's API reference, "frequency and presence penalties".
+
+    Args:
+        logits: (vocab,).
+        counts: how often each token has been written, at least once.
+    """
+    ids = torch.tensor(list(counts), device=logits.device)
+    often = torch.tensor(list(counts.values()), device=logits.device, dtype=logits.dtype)
+    return logits.index_add(0, ids, -(presence + frequency * often))
 
 
 def scale_temperature(logits: Tensor, temperature: float) -> Tensor:
@@ -51,6 +69,13 @@ def keep_top_p(logits: Tensor, p: float) -> Tensor:
     outside = before >= p
     outside[..., 0] = False
     return logits.masked_fill(torch.zeros_like(outside).scatter(-1, ids, outside), -torch.inf)
+
+
+def keep_min_p(logits: Tensor, p: float) -> Tensor:
+    """Keep tokens at least p times as probable as the likeliest (Nguyen et al. 2024, Min-p, §3)."""
+    probabilities = logits.softmax(dim=-1)
+    least = p * probabilities.amax(dim=-1, keepdim=True)
+    return logits.masked_fill(probabilities < least, -torch.inf)
 
 
 def pick(logits: Tensor, draws: Tensor) -> Tensor:

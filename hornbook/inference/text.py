@@ -4,9 +4,9 @@ from collections.abc import Collection, Iterator, Sequence
 
 from hornbook.errors import HornbookError
 from hornbook.inference.generate import GenerationSettings, generate
+from hornbook.inference.stops import AnswerText
 from hornbook.model.transformer import Transformer
 from hornbook.runtime import Runtime
-from hornbook.tokenizing.streaming import StreamDecoder
 from hornbook.tokenizing.tokenizer import Tokenizer
 
 
@@ -32,7 +32,8 @@ def stream_text(
     ids = [*opening_ids, *tokenizer.encode(prompt)] or _new_document(tokenizer)
     if stop_ids is None:
         stop_ids = () if tokenizer.eos_id is None else (tokenizer.eos_id,)
-    return decoded(tokenizer, generate(model, ids, settings, stop_ids, runtime), after=ids)
+    written = generate(model, ids, settings, stop_ids, runtime)
+    return decoded(tokenizer, written, ids, settings.stop)
 
 
 def complete(
@@ -47,6 +48,15 @@ def complete(
     return "".join(stream_text(model, tokenizer, prompt, settings, stop_ids, runtime))
 
 
+def prompt_ids(tokenizer: Tokenizer, prompt: str) -> list[int]:
+    """The ids of a text to go on from; of an empty one, the token that a new document follows.
+
+    Raises:
+        HornbookError: the text is empty and the tokenizer has no such token.
+    """
+    return tokenizer.encode(prompt) or _new_document(tokenizer)
+
+
 def _new_document(tokenizer: Tokenizer) -> list[int]:
     # In the token store, documents are separated by the end token; a new one follows it.
     for token in (tokenizer.eos_id, tokenizer.bos_id):
@@ -55,19 +65,21 @@ def _new_document(tokenizer: Tokenizer) -> list[int]:
     raise HornbookError("the prompt is empty; this tokenizer needs at least one word to go on.")
 
 
-def decoded(tokenizer: Tokenizer, ids: Iterator[int], after: Sequence[int] = ()) -> Iterator[str]:
-    """The text of ids as they come, in pieces of whole characters.
-
-    `after` are the ids that they go on from: whether a space stands between two words can hang on
-    both of them.
-    """
-    decoder = StreamDecoder(tokenizer)
-    for token in after:
-        decoder.add(token)
+def decoded(
+    tokenizer: Tokenizer,
+    ids: Iterator[int],
+    after: Sequence[int] = (),
+    stop: Sequence[str] = (),
+    strip: bool = False,
+) -> Iterator[str]:
+    """The text of ids as they come, in pieces of whole characters; see `AnswerText`."""
+    text = AnswerText(tokenizer, stop, after, strip)
     for token in ids:
-        piece = decoder.add(token)
+        piece = text.add(token)
         if piece:
             yield piece
-    rest = decoder.finish()
+        if text.stopped:
+            return
+    rest = text.finish()
     if rest:
         yield rest

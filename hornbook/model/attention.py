@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hornbook.model.config import ModelConfig
-from hornbook.model.kv_cache import LayerCache
+from hornbook.model.kv_cache import LayerCache, RowsLayerCache
 from hornbook.model.norm import build_norm
 from hornbook.model.rotary import Rotation, rotate
 
@@ -53,7 +53,7 @@ class MultiHeadAttention(nn.Module):
         self,
         x: Tensor,
         rotation: Rotation | None = None,
-        cache: LayerCache | None = None,
+        cache: LayerCache | RowsLayerCache | None = None,
         visible: Tensor | None = None,
     ) -> Tensor:
         """Attend within float `x` (batch, tokens, embed_dim), and to what `cache` holds.
@@ -63,6 +63,10 @@ class MultiHeadAttention(nn.Module):
         """
         query, key = self._query_and_key(x, rotation)
         value = self._split(self.value(x))
+        if isinstance(cache, RowsLayerCache):
+            gathered = self._attend_in_rows(query, key, value, cache)
+            rows: Tensor = self.out(gathered.transpose(1, 2).flatten(2))
+            return rows
         if cache is not None:
             key, value = cache.extend(key, value)
         dropout = self.weight_dropout if self.training else 0.0
@@ -107,6 +111,21 @@ class MultiHeadAttention(nn.Module):
         if rotation is not None:
             query, key = rotate(query, rotation), rotate(key, rotation)
         return query, key
+
+    def _attend_in_rows(
+        self, query: Tensor, key: Tensor, value: Tensor, cache: RowsLayerCache
+    ) -> Tensor:
+        """Each row's one new token attends to its own text, in products of its own.
+
+        So no row's rounding hangs on how long the others are; on a CPU it is quicker, too, than
+        masking what is too long. Rows beyond those in use, which fill a batch up, get zeros.
+        """
+        gathered = torch.zeros_like(query)  # (rows, heads, 1, head_dim)
+        for row, (known, values) in enumerate(cache.extend(key, value)):
+            seen = slice(-min(self.window or known.shape[2], known.shape[2]), None)
+            known, values = known[:, :, seen], values[:, :, seen]
+            gathered[row] = attend(query[row : row + 1], known, values, softcap=self.softcap)[0]
+        return gathered
 
     def _normed(self, x: Tensor, norm: nn.Module) -> Tensor:
         """Split into heads and normalized, before or after."""

@@ -5,6 +5,7 @@ texts to longer ones: each changes the frequencies of the turns, two of them the
 """
 
 import math
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 import torch
@@ -185,6 +186,28 @@ class RotaryEmbedding(nn.Module):
     def of_rows(self, places: Tensor) -> Rotation:
         """Cosines and sines for the positions of several rows, int64 (batch, tokens)."""
         return self.at(places[:, None], places.max() + 1)
+
+    def table(self, length: int, device: torch.device) -> Callable[[Tensor], Rotation]:
+        """Cosines and sines up to `length`, to be looked up for single tokens of several texts.
+
+        The function takes the place of each text's last token, int64 (batch, 1). A row's numbers
+        do not hang on how many rows there are, as those of a vectorized cosine do in the last bit.
+        """
+        places = torch.arange(length, device=device)
+        short = self.at(places, 1)
+        if not isinstance(self.scaling, LongRopeScaling):
+            return lambda last: (short[0][last][:, None], short[1][last][:, None])
+        long, original = self.at(places, self.scaling.original_context + 1), self.scaling
+
+        def look_up(last: Tensor) -> Rotation:
+            outgrown = (last >= original.original_context)[..., None]  # (batch, 1, 1)
+            cos, sin = (
+                torch.where(outgrown, many[last], few[last])[:, None]
+                for many, few in zip(long, short, strict=True)
+            )
+            return cos, sin
+
+        return look_up
 
     def at(self, positions: Tensor, length: int | Tensor) -> Rotation:
         """Cosines and sines for positions (..., tokens), each float32 (..., tokens, turned / 2).

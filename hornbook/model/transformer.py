@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hornbook.errors import HornbookError
@@ -11,7 +12,7 @@ from hornbook.model.config import ModelConfig
 from hornbook.model.documents import places_of, require_numbers, visible_in
 from hornbook.model.embedding import Embedding
 from hornbook.model.feedforward import build_feedforward
-from hornbook.model.kv_cache import KVCache, LayerCache
+from hornbook.model.kv_cache import KVCache, LayerCache, RowsCache, RowsLayerCache
 from hornbook.model.norm import build_norm
 from hornbook.model.rotary import LongRopeScaling, RotaryEmbedding, Rotation
 
@@ -52,7 +53,7 @@ class TransformerBlock(nn.Module):
         self,
         x: Tensor,
         rotation: Rotation | None = None,
-        cache: LayerCache | None = None,
+        cache: LayerCache | RowsLayerCache | None = None,
         visible: Tensor | None = None,
     ) -> Tensor:
         """Float (batch, tokens, embed_dim) in and out; see `MultiHeadAttention` for the rest."""
@@ -64,7 +65,7 @@ class TransformerBlock(nn.Module):
         self,
         x: Tensor,
         rotation: Rotation | None = None,
-        cache: LayerCache | None = None,
+        cache: LayerCache | RowsLayerCache | None = None,
         visible: Tensor | None = None,
     ) -> Tensor:
         """The same, without regard to how a trainer wants it."""
@@ -145,13 +146,18 @@ class Transformer(nn.Module):
                 nn.init.normal_(weight, std=std, generator=generator)
 
     def hidden(
-        self, ids: Tensor, cache: KVCache | None = None, documents: Tensor | None = None
+        self,
+        ids: Tensor,
+        cache: KVCache | RowsCache | None = None,
+        documents: Tensor | None = None,
     ) -> Tensor:
         """What the model has made of each token, before the head.
 
         Args:
             ids: int64 (batch, tokens); with a cache, the tokens that follow those it holds.
-            cache: keys and values of earlier tokens; these tokens' are added to it.
+            cache: keys and values of earlier tokens; these tokens' are added to it. With a
+                `RowsCache` one token of each of its rows is read; rows of `ids` beyond those in use
+                only fill the batch up.
             documents: int64 (batch, tokens), the number of each token's document within its row,
                 where a row holds several: each is then read as if it stood alone.
 
@@ -164,6 +170,8 @@ class Transformer(nn.Module):
         """
         if documents is not None:
             return self._hidden_in_documents(ids, cache, documents)
+        if isinstance(cache, RowsCache):
+            return self._hidden_in_rows(ids, cache)
         start = cache.length if cache is not None else 0
         x: Tensor = self.embedding(ids, start, cache.last_ids if cache is not None else None)
         stop = start + ids.shape[1]
@@ -196,7 +204,21 @@ class Transformer(nn.Module):
         """By how much each layer turns the queries and keys of a whole text (batch, tokens)."""
         return self._rotations(lambda rotary: rotary(0, ids.shape[1], ids.device))
 
-    def _hidden_in_documents(self, ids: Tensor, cache: KVCache | None, documents: Tensor) -> Tensor:
+    def _hidden_in_rows(self, ids: Tensor, cache: RowsCache) -> Tensor:
+        """The same for one token of each of several texts, each at a place of its own."""
+        used = len(cache.lengths)
+        places = F.pad(cache.open(), (0, 0, 0, ids.shape[0] - used))  # (rows, 1)
+        x: Tensor = self.embedding(ids, last_ids=cache.last_ids[: len(ids)], places=places)
+        rotations = self._rotations(lambda rotary: cache.rotation(rotary, places))
+        for index, block in enumerate(self.blocks):
+            x = block(x, rotations[index], cache.layers[index])
+        cache.close(ids[:used])
+        y: Tensor = self.norm(x)
+        return y
+
+    def _hidden_in_documents(
+        self, ids: Tensor, cache: KVCache | RowsCache | None, documents: Tensor
+    ) -> Tensor:
         """The same where positions begin anew, and attention ends, at each document's beginning."""
         if cache is not None:
             raise HornbookError(

@@ -19,8 +19,8 @@ from hornbook.finetuning.adapter import load_adapter, save_adapter
 from hornbook.finetuning.lora import LoRASettings, merge_lora
 from hornbook.finetuning.peft_folder import is_peft_folder, load_peft, read_peft_config
 from hornbook.inference.answers import ends_of_answer
-from hornbook.inference.generate import GenerationSettings, generate
-from hornbook.inference.text import decoded, stream_text
+from hornbook.inference.generate import GenerationSettings, generate, generate_batch
+from hornbook.inference.text import decoded, prompt_ids, stream_text
 from hornbook.model.config import ModelConfig
 from hornbook.model.transformer import Transformer
 from hornbook.pipeline.foreign import open_foreign
@@ -106,6 +106,18 @@ class Bundle:
             self.model, self.tokenizer, prompt, settings, stops, self.runtime, self.opening_ids
         )
 
+    def complete_all(self, prompts: Sequence[str], settings: GenerationSettings) -> list[str]:
+        """What continues each of many texts, written side by side."""
+        if self.task == "classify":
+            self.require_task("pretrain", "continue a text")
+        ids = [prompt_ids(self.tokenizer, prompt) for prompt in prompts]
+        ends = () if self.tokenizer.eos_id is None else (self.tokenizer.eos_id,)
+        written = generate_batch(self.model, ids, settings, ends, self.runtime)
+        return [
+            "".join(decoded(self.tokenizer, iter(found), after, settings.stop))
+            for found, after in zip(written, ids, strict=True)
+        ]
+
     def answer(self, messages: Sequence[Message], settings: GenerationSettings) -> Iterator[str]:
         """Pieces of the assistant's answer to a conversation.
 
@@ -117,16 +129,7 @@ class Bundle:
         prompt = encode_conversation(self.tokenizer, messages, template, add_answer_prompt=True)
         stops = ends_of_answer(self.tokenizer, template, self.stop_ids)
         ids = generate(self.model, prompt.ids, settings, stops, self.runtime)
-        return _without_leading_space(decoded(self.tokenizer, ids))
-
-
-def _without_leading_space(pieces: Iterator[str]) -> Iterator[str]:
-    started = False
-    for piece in pieces:
-        text = piece if started else piece.lstrip()
-        started = started or bool(text)
-        if text:
-            yield text
+        return decoded(self.tokenizer, ids, stop=settings.stop, strip=True)
 
 
 def save_bundle(

@@ -214,6 +214,10 @@ class Tokenizer:
         """
         return self._encoder.encode(texts)
 
+    def to_json(self) -> str:
+        """The content of its tokenizer.json, for libraries that read such a file."""
+        return self._json
+
     @property
     def slow_reason(self) -> str:
         """Why `encode_packed` works with the tokenizers library; empty while fastokens does."""

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from hornbook.inference.logits import (
+    keep_min_p,
     keep_top_k,
     keep_top_p,
+    penalize_counts,
     penalize_repetition,
     pick,
     scale_temperature,
@@ -136,3 +138,17 @@ def test_pick_never_takes_a_token_ruled_out(values: list[float], draw: float) ->
     picked = int(pick(logits, torch.tensor([draw], dtype=torch.float64)))
     assert 0 <= picked < logits.shape[1]
     assert logits[0, picked] > -INF
+
+
+@pytest.mark.parametrize("p", [0.0, 0.05, 0.5, 1.0])
+def test_min_p_equals_transformers(p: float) -> None:
+    logits = make_logits()
+    expected = reference("MinPLogitsWarper", min_p=p)(make_seen(), logits)
+    torch.testing.assert_close(keep_min_p(logits, p), expected, rtol=0, atol=0)
+
+
+def test_penalties_of_counts_by_hand() -> None:
+    logits = torch.tensor([1.0, 2.0, 3.0, 4.0])
+    found = penalize_counts(logits, {1: 1, 3: 4}, presence=0.5, frequency=0.25)
+    torch.testing.assert_close(found, torch.tensor([1.0, 1.25, 3.0, 2.5]))
+    torch.testing.assert_close(logits[3], torch.tensor(4.0))

@@ -1,0 +1,91 @@
+"""Runs the model for writing: reads prompts, then one token of each text in a step."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from hornbook.inference.weights import Weights, prepared, steady_rows
+from hornbook.model.kv_cache import KVCache, RowsCache
+from hornbook.model.transformer import Transformer
+from hornbook.runtime import Runtime
+
+
+class Decoder:
+    """A model, and the memory for the texts that it writes side by side.
+
+    A prompt is read alone, in a cache of its own, and then takes a row of the common one: so what
+    is computed for it is the same whatever is written meanwhile.
+
+    Args:
+        model: left as it is.
+        rows: most texts at a time.
+        runtime: its dtype is that of the weights; float32 when not given.
+        capacity: most tokens of a text; the model's context length when not given.
+        weights: what the linear layers' weights are kept as, in place of the runtime's dtype.
+        steady: fill steps up to so many rows that no text's bits hang on how many others there are
+            (see `steady_rows`).
+    """
+
+    def __init__(
+        self,
+        model: Transformer,
+        rows: int,
+        runtime: Runtime | None = None,
+        capacity: int | None = None,
+        weights: Weights | None = None,
+        steady: bool = False,
+    ) -> None:
+        table = model.embedding.token.weight
+        narrow = runtime is not None and runtime.dtype == torch.bfloat16
+        self.model = prepared(model, weights or ("bfloat16" if narrow else "float32"))
+        self.device = table.device
+        self.config = model.config
+        self.rows = rows
+        self.cache = RowsCache(
+            model.config, rows, self.device, table.dtype, capacity, model.embedding.reach
+        )
+        self._capacity = self.cache.capacity
+        self._fewest = steady_rows(self.model, rows) if steady and rows > 1 else 1
+
+    def new_cache(self, rows: int = 1) -> KVCache:
+        """Memory for a text that is read alone, or for several that are read in step."""
+        dtype = self.model.embedding.token.weight.dtype
+        return KVCache(self.config, rows, self.device, dtype, self._capacity)
+
+    def read(self, ids: Sequence[int], cache: KVCache) -> Tensor:
+        """Read tokens that follow those in `cache`; logits of what comes next, float32 (1, vocab)."""
+        return self.logits(torch.tensor([list(ids)], device=self.device), cache)[:, -1]
+
+    def logits(self, ids: Tensor, cache: KVCache, last: int = 1) -> Tensor:
+        """Of what follows each of the `last` tokens of int64 `ids` (rows, tokens).
+
+        Float32 (rows, last, vocab).
+        """
+        with torch.inference_mode(), _evaluating(self.model):
+            hidden = self.model.hidden(ids, cache)[:, -last:]  # (rows, last, embed_dim)
+            logits: Tensor = self.model.head(hidden).float()
+        return logits
+
+    def step(self, tokens: Sequence[int]) -> Tensor:
+        """Read one token of each row in use; logits of what comes next, float32 (rows in use, vocab)."""
+        filled = [*tokens, *[0] * (self._fewest - len(tokens))]
+        ids = torch.tensor(filled, device=self.device)[:, None]  # (rows, 1)
+        with torch.inference_mode(), _evaluating(self.model):
+            hidden = self.model.hidden(ids, self.cache)[:, -1]  # (rows, embed_dim)
+            logits: Tensor = self.model.head(hidden).float()
+        return logits[: len(tokens)]
+
+
+@contextlib.contextmanager
+def _evaluating(model: Transformer) -> Iterator[None]:
+    """No dropout inside the block; the model is left as it was found."""
+    training = model.training
+    if training:
+        model.eval()
+    try:
+        yield
+    finally:
+        if training:
+            model.train()

@@ -1,0 +1,74 @@
+"""/v1/embeddings and /v1/classifications: numbers for texts."""
+
+import asyncio
+import base64
+from array import array
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from hornbook.finetuning.classification import classify as probabilities_of
+from hornbook.serving.errors import ApiError
+from hornbook.serving.fields import (
+    ClassificationFields,
+    EmbeddingFields,
+    one_by_one,
+    read_fields,
+)
+from hornbook.serving.served import Served, embeddings_of
+
+
+async def embed(request: Request, served: Served) -> Response:
+    """A vector of length 1 for each text: the mean of the model's last hidden states."""
+    fields = await read_fields(request, EmbeddingFields)
+    served.require(fields, "pretrain", "instruct", "classify")
+    texts = one_by_one(fields.input)
+    rows = await asyncio.to_thread(lambda: [served.ids_of(text) for text in texts])
+    vocab_size = served.model.config.vocab_size
+    for row in rows:
+        if not row or len(row) > served.context_length or max(row) >= vocab_size:
+            raise ApiError(
+                400,
+                f"input: each text must have 1 to {served.context_length} tokens of the vocabulary "
+                f"of {vocab_size}.",
+                "input",
+            )
+    work = served.engine.call(lambda: embeddings_of(served.model, rows))
+    vectors = await asyncio.wrap_future(work)
+    data = [
+        {"object": "embedding", "index": number, "embedding": _written(vector, fields)}
+        for number, vector in enumerate(vectors)
+    ]
+    read = sum(map(len, rows))
+    usage = {"prompt_tokens": read, "total_tokens": read}
+    return JSONResponse({"object": "list", "data": data, "model": served.name, "usage": usage})
+
+
+def _written(vector: list[float], fields: EmbeddingFields) -> list[float] | str:
+    if fields.encoding_format == "float":
+        return vector
+    return base64.b64encode(array("f", vector).tobytes()).decode()
+
+
+async def classify(request: Request, served: Served) -> Response:
+    """The class of each text, and the probability of every class."""
+    fields = await read_fields(request, ClassificationFields)
+    served.require(fields, "classify")
+    texts = [fields.input] if isinstance(fields.input, str) else list(fields.input)
+    bundle = served.bundle
+    work = served.engine.call(
+        lambda: probabilities_of(
+            bundle.model, bundle.tokenizer, texts, bundle.runtime,
+            max_length=bundle.facts["max_length"],
+        )
+    )  # fmt: skip
+    found = await asyncio.wrap_future(work)
+    data: list[dict[str, Any]] = [
+        {
+            "index": number, "label": bundle.labels[int(row.argmax())], "probs": row.tolist(),
+            "num_classes": len(row), "labels": bundle.labels,
+        }
+        for number, row in enumerate(found)
+    ]  # fmt: skip
+    return JSONResponse({"object": "list", "data": data, "model": served.name})

@@ -1,0 +1,121 @@
+"""Talking to a model in the terminal, and many prompts through a pipe."""
+
+import io
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hornbook.cli import _run
+from hornbook.cli.conversation import converse
+from hornbook.errors import HornbookError
+from hornbook.inference.generate import GenerationSettings
+
+Capture = pytest.CaptureFixture[str]
+
+
+class Bundle:
+    """A model that says what it was asked."""
+
+    def __init__(self, turns: int | None = None) -> None:
+        self.facts = {"turns": turns}
+        self.asked: list[list[tuple[str, str]]] = []
+
+    def answer(self, messages: Any, settings: Any) -> Iterator[str]:
+        said = [(message.role, message.content) for message in messages]
+        if len(said) > 6:
+            raise HornbookError("too long")
+        self.asked.append(said)
+        yield "well, "
+        if said[-1][1] == "stop":
+            raise KeyboardInterrupt
+        yield said[-1][1]
+
+
+def talk(monkeypatch: pytest.MonkeyPatch, text: str, turns: int | None = None) -> Bundle:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(text))
+    bundle = Bundle(turns)
+    converse(bundle, GenerationSettings(), None)  # type: ignore[arg-type]
+    return bundle
+
+
+def test_what_was_said_is_remembered_until_it_is_reset(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    bundle = talk(monkeypatch, "one\ntwo\n/reset\nthree\n/quit\nfour\n")
+    one = [("user", "one"), ("assistant", "well, one")]
+    assert bundle.asked == [one[:1], [*one, ("user", "two")], [("user", "three")]]
+    assert "well, one\nwell, two\n" in capsys.readouterr().out
+
+
+def test_a_model_of_single_questions_is_asked_singly(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert talk(monkeypatch, "one\ntwo\n", turns=1).asked == [[("user", "one")], [("user", "two")]]
+
+
+def test_the_system_message_comes_first_and_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = talk(monkeypatch, "/system Be brief.\none\n/reset\ntwo\n/system\n/reset\nthree\n")
+    told = ("system", "Be brief.")
+    assert bundle.asked == [[told, ("user", "one")], [told, ("user", "two")], [("user", "three")]]
+
+
+def test_a_request_of_several_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert talk(monkeypatch, "one\\\ntwo\\\n three\n").asked == [[("user", "one\ntwo\n three")]]
+
+
+def test_ctrl_c_stops_the_answer_and_not_the_program(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    bundle = talk(monkeypatch, "stop\nmore\n")
+    assert "well,  …\nwell, more\n" in capsys.readouterr().out
+    assert bundle.asked[1] == [("user", "stop"), ("assistant", "well,"), ("user", "more")]
+
+
+def test_a_full_conversation_starts_anew(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    bundle = talk(monkeypatch, "a\nb\nc\nd\n")
+    assert bundle.asked[-1] == [("user", "d")]
+    assert "starts anew" in capsys.readouterr().out
+
+
+def test_a_conversation_is_saved_and_nothing_overwritten(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture, tmp_path: Path
+) -> None:
+    path = tmp_path / "talk.jsonl"
+    talk(
+        monkeypatch, f"/system Be brief.\nGrüß dich\n/save {path}\n/save {path}\n/save\n/nonsense\n"
+    )
+    saved = json.loads(path.read_text(encoding="utf-8"))["messages"]
+    assert [message["role"] for message in saved] == ["system", "user", "assistant"]
+    assert saved[2]["content"] == "well, Grüß dich"
+    out = capsys.readouterr().out
+    assert "is there already" in out
+    assert "no command /nonsense" in out
+
+
+def test_many_prompts_through_a_pipe(
+    run_directory: Path, monkeypatch: pytest.MonkeyPatch, capfd: Capture
+) -> None:
+    lines = b'One day\n{"prompt": "The cat \\u00fc"}\n\nOne day\n'
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(lines)))
+    command = ["generate", f"{run_directory}/pretrain", "--jsonl", "max_new_tokens=5"]
+    capfd.readouterr()
+    assert _run([*command, "temperature=0"]) == 0
+    found = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert [line["prompt"] for line in found] == ["One day", "The cat ü", "One day"]
+    assert found[0] == found[2]
+    assert (
+        _run(["generate", f"{run_directory}/pretrain", "One day", *command[3:], "temperature=0"])
+        == 0
+    )
+    assert capfd.readouterr().out == f"One day{found[0]['completion']}\n"
+
+
+@pytest.mark.parametrize("line", ["{", '{"text": "x"}', '{"prompt": 3}'])
+def test_lines_that_are_no_prompt_are_named(
+    line: str, run_directory: Path, monkeypatch: pytest.MonkeyPatch, capfd: Capture
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(f"x\n{line}\n".encode())))
+    assert _run(["generate", f"{run_directory}/pretrain", "--jsonl"]) == 2
+    assert "standard input, line 2" in capfd.readouterr().err

@@ -1,0 +1,112 @@
+"""Narrow weights: what they hold, and that a text's bits do not hang on its company."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from hornbook.inference.batch import Batch, Text
+from hornbook.inference.decoder import Decoder
+from hornbook.inference.int8 import Int8Linear
+from hornbook.inference.settings import GenerationSettings
+from hornbook.inference.weights import NarrowLinear, Weights, prepared, steady_rows
+from hornbook.model.config import ModelConfig
+from hornbook.model.transformer import Transformer
+from tests.model.references import randomize
+
+
+def make(**fields: Any) -> Transformer:
+    config = {"vocab_size": 200, "context_length": 48, "embed_dim": 64, "n_layers": 2, "n_heads": 4}
+    model = Transformer(ModelConfig.model_validate({**config, **fields}))
+    randomize(model, 1, std=0.3)
+    return model.eval()
+
+
+@pytest.mark.parametrize(("weights", "bound"), [("bfloat16", 0.01), ("int8", 0.02)])
+@torch.no_grad()
+def test_narrow_layers_compute_nearly_the_same(weights: Weights, bound: float) -> None:
+    layer = nn.Linear(256, 128)
+    x = torch.randn(40, 256, generator=torch.Generator().manual_seed(1))
+    narrow = Int8Linear(layer) if weights == "int8" else NarrowLinear(layer, torch.bfloat16)
+    for rows in (1, 3, 40):
+        expected = layer(x[:rows])
+        found = narrow(x[:rows])
+        assert found.dtype == torch.float32
+        assert float((found - expected).norm() / expected.norm()) < bound
+
+
+def test_the_model_itself_stays_as_it_is() -> None:
+    model = make()
+    narrow = prepared(model, "bfloat16")
+    assert prepared(model, "float32") is model
+    assert type(model.head) is nn.Linear
+    assert model.head.weight is model.embedding.token.weight
+    assert narrow.embedding.token.weight is model.embedding.token.weight
+    assert isinstance(narrow.head, NarrowLinear)
+    wide = {type(layer) for layer in narrow.modules()} & {nn.Linear}
+    assert not wide
+
+
+@pytest.mark.parametrize("weights", ["float32", "bfloat16", "int8"])
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_a_steady_decoder_writes_the_same_in_any_company(
+    weights: Weights, temperature: float
+) -> None:
+    model = make(positions="rotary", n_kv_heads=2, mlp="swiglu")
+    generator = torch.Generator().manual_seed(3)
+    lengths = torch.randint(1, 20, (14,), generator=generator).tolist()
+    prompts = [torch.randint(200, (n,), generator=generator).tolist() for n in lengths]
+    settings = GenerationSettings(max_new_tokens=25, temperature=temperature)
+
+    def text(number: int) -> Text:
+        return Text(prompts[number], settings, {5}, stream=number, top_logprobs=2)
+
+    def write(numbers: list[int], every: int) -> dict[int, list[Any]]:
+        """Texts that join one by one, a new one `every` so many steps."""
+        batch = Batch(Decoder(model, 6, weights=weights, steady=True))
+        texts = {text(number): number for number in numbers}
+        found: dict[int, list[Any]] = {number: [] for number in numbers}
+        coming, step = list(texts), 0
+        while coming or batch.busy:
+            if coming and step % every == 0:
+                batch.add(coming.pop(0))
+            step += 1
+            for one, choice in batch.step(read_at_most=8):
+                found[texts[one]].append(choice)
+        return found
+
+    together = write(list(range(14)), every=1)
+    later = write(list(reversed(range(14))), every=3)
+    for number in range(14):
+        alone = write([number], every=1)[number]
+        assert together[number] == alone == later[number]  # log-probabilities too, to the last bit
+
+
+def test_steady_rows_finds_where_the_bits_settle() -> None:
+    class Jumpy(nn.Linear):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(x) + (1 if len(x) < 5 else 0)
+
+    model = make()
+    model.head = Jumpy(64, 200)
+    assert steady_rows(model, 4) == 4
+    assert steady_rows(model, 8) >= 5
+
+
+@pytest.mark.parametrize("weights", ["float32", "bfloat16"])
+def test_steady_rows_sees_the_order_of_sums(weights: Weights) -> None:
+    """Layers that sum up few rows backwards: their outputs round to the same nearly always."""
+
+    class Backwards(NarrowLinear):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if len(x) >= 5:
+                return super().forward(x)
+            order = torch.arange(x.shape[1] - 1, -1, -1)
+            wide = x.to(self.weight.dtype).float()[:, order] @ self.weight.float()[:, order].T
+            return wide.to(self.weight.dtype).float()
+
+    model = make()
+    dtype = torch.bfloat16 if weights == "bfloat16" else torch.float32
+    model.head = Backwards(torch.nn.Linear(64, 200, bias=False), dtype)  # type: ignore[assignment]
+    assert steady_rows(model, 8) >= 5
