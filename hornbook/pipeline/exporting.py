@@ -20,7 +20,7 @@ from hornbook.pipeline.bundle import (
     load_bundle,
 )
 from hornbook.pipeline.modelcard import modelcard
-from hornbook.tokenizing.jinja_templates import jinja_template
+from hornbook.tokenizing.jinja_templates import go_template, jinja_template
 from hornbook.tokenizing.templates import stop_ids
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -70,11 +70,12 @@ def vocabulary_of(bundle: Bundle) -> Vocabulary:
     tokenizer = bundle.tokenizer
     template = bundle.facts.get("template")
     chat = tokenizer.chat_template if template is None else jinja_template(tokenizer, template)
+    go = None if template is None else go_template(tokenizer, template)
     ends = set() if template is None else stop_ids(tokenizer, template)
     ends |= set(bundle.facts.get("stop_ids", ()))
     first = [] if tokenizer.eos_id is None else [tokenizer.eos_id]
     stops = (*first, *sorted(ends - set(first)))
-    return Vocabulary(tokenizer.tree, tokenizer.role_spellings, stops, chat)
+    return Vocabulary(tokenizer.tree, tokenizer.role_spellings, stops, chat, go)
 
 
 def export_adapter(source: Path, out: Path, base: str | None, as_gguf: bool = False) -> Path:

@@ -1,4 +1,4 @@
-"""The templates of `templates.py` in Jinja, as other programs expect them beside a tokenizer.
+"""The templates of `templates.py` in the languages of other programs: Jinja, and Go's for Ollama.
 
 Where those programs find a control token's spelling in what a user says, most take it for the
 token, which Hornbook never does: that part of its safety does not travel in a template.
@@ -36,6 +36,41 @@ def jinja_template(tokenizer: Tokenizer, template: Template) -> str:
     if template == "hornbook":
         return _hornbook()
     return _marked(tokenizer, template)
+
+
+def go_template(tokenizer: Tokenizer, template: Template) -> str | None:
+    """The same in Go's template language, for Ollama; None for a tokenizer's own.
+
+    Without a beginning-of-text token, which Ollama puts there itself.
+
+    Source: ollama/ollama, docs/template.md.
+
+    Raises:
+        HornbookError: the tokenizer has no end-of-text token, where one is needed.
+    """
+    if template == "tokenizer":
+        return None
+    if template == "alpaca":
+        end = _end_of_text(tokenizer)
+        return (
+            "{{ $seen := false }}{{ range .Messages }}"
+            '{{ if eq .Role "assistant" }}### Response:\n{{ .Content }}' + end + "\n\n"
+            '{{ else if eq .Role "system" }}{{ .Content }}\n\n'
+            "{{ else }}{{ if not $seen }}" + ALPACA_HEADER + "{{ end }}{{ $seen = true }}"
+            "### Instruction:\n{{ .Content }}\n\n{{ end }}{{ end }}### Response:\n"
+        )
+    if template == "hornbook":
+        mark = (
+            '{{ if eq .Role "user" }}' + USER + '{{ else if eq .Role "assistant" }}' + ASSISTANT
+        ) + ("{{ else }}" + SYSTEM + "{{ end }}")
+        return "{{ range .Messages }}" + mark + " {{ .Content }}" + END + "{{ end }}" + ASSISTANT
+    before, behind, after = HEADINGS[template]
+    closing = END_OF_TURN[template]
+    end = ""
+    if closing not in tokenizer.control_tokens:
+        end = '{{ if eq .Role "assistant" }}' + _end_of_text(tokenizer) + "{{ end }}"
+    turn = before + "{{ .Role }}" + behind + "{{ .Content }}" + end + closing + after
+    return "{{ range .Messages }}" + turn + "{{ end }}" + f"{before}assistant{behind}"
 
 
 def _marked(tokenizer: Tokenizer, template: Template) -> str:

@@ -1,6 +1,7 @@
 """Exported folders, held to `transformers`."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -64,7 +65,8 @@ def test_a_folder_comes_back_as_the_same_model(tmp_path):
     assert bundle.tokenizer.fingerprint == trained_tokenizer().fingerprint
     assert bundle.facts["template"] == "tokenizer"
     again = vocabulary_of(bundle)
-    assert again == vocabulary_of(load_bundle(tmp_path / "run" / "instruct", default_runtime()))
+    first = vocabulary_of(load_bundle(tmp_path / "run" / "instruct", default_runtime()))
+    assert again == replace(first, go_template=None)  # a tokenizer's own template is Jinja alone
 
 
 def test_narrow_weights_in_several_files_load_too(tmp_path):

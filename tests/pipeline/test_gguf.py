@@ -130,7 +130,16 @@ def test_the_chat_template_and_every_end_are_inside(tmp_path):
     assert said[0] == special["[USER]"]
     assert said[-1] == special["[ASSISTANT]"]
     lines = (tmp_path / "out" / "Modelfile").read_text().splitlines()
-    assert lines == ["FROM ./out-q8_0.gguf", 'PARAMETER stop "[EOS]"', 'PARAMETER stop "[END]"']
+    marks = '{{ if eq .Role "user" }}[USER]{{ else if eq .Role "assistant" }}[ASSISTANT]'
+    turns = (
+        f"{{{{ range .Messages }}}}{marks}{{{{ else }}}}[SYSTEM]{{{{ end }}}} {{{{ .Content }}}}"
+    )
+    assert lines == [
+        "FROM ./out-q8_0.gguf",
+        f'TEMPLATE """{turns}[END]{{{{ end }}}}[ASSISTANT]"""',
+        'PARAMETER stop "[EOS]"',
+        'PARAMETER stop "[END]"',
+    ]
     assert 'library_name: "gguf"' in (tmp_path / "out" / "README.md").read_text()
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hornbook.tokenizing.jinja_templates import jinja_template
+from hornbook.tokenizing.jinja_templates import go_template, jinja_template
 from hornbook.tokenizing.settings import TokenizerSettings
 from hornbook.tokenizing.templates import Message, encode_conversation
 from hornbook.tokenizing.tokenizer import Tokenizer
@@ -53,3 +53,14 @@ def test_a_template_in_jinja_writes_the_same_ids(template, controls, messages):
         return_dict=False,
     )
     assert written == encode_conversation(tokenizer, messages, template, prompt).ids
+
+
+def test_ollamas_templates_by_hand():
+    plain, marked = with_controls(), with_controls("<|im_start|>", "<|im_end|>")
+    turn = "{{ range .Messages }}<|im_start|>{{ .Role }}\n{{ .Content }}"
+    rest = "<|im_end|>\n{{ end }}<|im_start|>assistant\n"
+    assert go_template(marked, "chatml") == turn + rest
+    closed = '{{ if eq .Role "assistant" }}[EOS]{{ end }}'
+    assert go_template(plain, "chatml") == turn + closed + rest
+    assert go_template(plain, "alpaca").endswith("### Response:\n")
+    assert go_template(plain, "tokenizer") is None

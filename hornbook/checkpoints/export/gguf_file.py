@@ -97,12 +97,14 @@ def export_gguf(
 def modelfile(name: str, vocabulary: Vocabulary) -> str:
     """What Ollama's `ollama create` reads: the file, and the texts at which an answer ends.
 
-    Ollama takes the chat template that is inside the file. A model that only continues texts gets
-    the prompt as it is.
+    Ollama has a template language of its own; of the Jinja inside the file it knows the usual ones by
+    their text. A model that only continues texts gets the prompt as it is.
     """
     spellings = {number: token for token, number in vocabulary.tokens().items()}
     lines = [f"FROM ./{name}"]
-    if vocabulary.chat_template is None:
+    if vocabulary.go_template is not None:
+        lines.append(f'TEMPLATE """{vocabulary.go_template}"""')
+    elif vocabulary.chat_template is None:
         lines.append('TEMPLATE "{{ .Prompt }}"')
     for number in vocabulary.stops:
         lines.append(f'PARAMETER stop "{_escaped(spellings[number])}"')

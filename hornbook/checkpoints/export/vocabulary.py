@@ -17,6 +17,8 @@ class Vocabulary:
     """Every id that ends an answer; end of text first."""
     chat_template: str | None
     """How conversations are written, in Jinja; None for a model that only continues texts."""
+    go_template: str | None = None
+    """The same in Go's template language, which Ollama reads; None where there is none."""
 
     def tokens(self) -> dict[str, int]:
         """Ids by token, added tokens included."""
