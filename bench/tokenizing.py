@@ -6,7 +6,8 @@ FOLDER has GPT-2's vocab.bpe and encoder.json. Without --text, stories of the sa
 Printed are medians: MB/s (a million bytes of UTF-8) of encoding with GPT-2's vocabulary, each
 library with all its threads, from strings to the ids in its own form; the rate from a JSONL file to
 the finished token store, as a share of the encoder's; and seconds to train a BPE of 32,768 tokens.
-The ids of all are compared. Needs the extras `fast` and `test`, and `pip install rustbpe`.
+The ids of all are compared; so is the time from a file of each kind to the store, with the corpus stage
+between. Needs the extra `test`.
 """
 
 import argparse
@@ -27,7 +28,7 @@ from tokenizers import Tokenizer as Library
 from hornbook.artifact import Manifest
 from hornbook.corpus.world.generate import generate_texts
 from hornbook.corpus.world.settings import WorldSettings
-from hornbook.pipeline.corpus import Corpus
+from hornbook.pipeline.corpus import Corpus, make_corpus
 from hornbook.pipeline.recipe import Recipe
 from hornbook.pipeline.tokens import make_tokens
 from hornbook.pipeline.workspace import Workspace
@@ -155,6 +156,34 @@ def race_to_disk(texts: list[str], files: tuple[Path, Path]) -> None:
     print(f"  file to disk {size / taken['to disk']:7.1f} MB/s: {share:.0%} of it")
 
 
+def race_kinds(texts: list[str], files: tuple[Path, Path]) -> None:
+    """From a user's file to the token store: read, split, written as a corpus, encoded."""
+    import pyarrow
+    import pyarrow.parquet
+    import zstandard
+
+    size = size_mb(texts)
+    lines = "".join(json.dumps({"text": text}) + "\n" for text in texts).encode()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        (folder / "a.txt").write_text("\n<|endoftext|>\n".join(texts), encoding="utf-8")
+        (folder / "a.jsonl").write_bytes(lines)
+        (folder / "a.jsonl.zst").write_bytes(zstandard.compress(lines))
+        pyarrow.parquet.write_table(pyarrow.table({"text": texts}), folder / "a.parquet")
+        print(f"from a file of {size:.1f} MB of text to a store, with the corpus stage between")
+        for name in ("a.txt", "a.jsonl", "a.jsonl.zst", "a.parquet"):
+            taken = []
+            for repeat in range(REPEATS):
+                recipe = Recipe.model_validate({"corpus": {"source": str(folder / name)}})
+                workspace = Workspace(folder / f"{name}-{repeat}")
+                workspace.directory.mkdir()
+                tokenizer = fresh_gpt2(files)
+                started = time.perf_counter()
+                make_tokens(recipe, workspace, make_corpus(recipe, workspace), tokenizer)
+                taken.append(time.perf_counter() - started)
+            print(f"  {name:<12} {size / statistics.median(taken):7.1f} MB/s")
+
+
 def corpus_of(texts: list[str], folder: Path) -> Corpus:
     counts = {"train": len(texts), "validation": 0, "test": 0}
     characters = counts | {"train": sum(map(len, texts))}
@@ -211,6 +240,7 @@ def main() -> None:
     ours = Tokenizer.from_gpt2(*files)
     race_encoders(texts, ours, files)
     race_to_disk(texts, files)
+    race_kinds(texts, files)
     race_trainers(texts)
 
 

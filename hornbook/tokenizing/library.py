@@ -3,10 +3,10 @@
 The library works in threads. A forked child encodes in one, without a warning (0.22 and later).
 """
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
+import orjson
 import tokenizers
 
 from hornbook.errors import HornbookError
@@ -22,7 +22,7 @@ def build(tree: dict[str, Any], source: str) -> tokenizers.Tokenizer:
         HornbookError: the library does not accept it; `source` is named.
     """
     try:
-        return tokenizers.Tokenizer.from_str(json.dumps(tree))
+        return tokenizers.Tokenizer.from_str(orjson.dumps(tree).decode())
     except Exception as error:
         raise HornbookError(
             f"{source} is not a tokenizer that the tokenizers library {tokenizers.__version__} "

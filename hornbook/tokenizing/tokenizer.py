@@ -6,6 +6,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
 
+import orjson
+
 from hornbook import artifact
 from hornbook.errors import HornbookError
 from hornbook.tokenizing import foreign
@@ -50,8 +52,8 @@ class Tokenizer:
         self.settings = settings or TokenizerSettings(load=source)
         self.fingerprint: str = artifact.hash_json(tree)
         """SHA-256 of the tokenizer.json's content: equal ones give equal ids."""
-        self._json = json.dumps(tree)
         self._library = build(tree, source)
+        self._json = orjson.dumps(tree)
         self._roles = roles or foreign.roles_of(tree)
         ids: dict[str, int] = self._library.get_vocab(with_added_tokens=True)
         self._tokens = _by_id(ids)
