@@ -3,7 +3,7 @@
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -48,6 +48,40 @@ def read_parquet(stream: IO[bytes], path: Path, name: str, reading: Reading) -> 
         except (pyarrow.ArrowException, OSError) as error:
             reason = str(error).splitlines()[0].removesuffix(".")
             raise UnreadableFileError(f"{path} is no whole parquet file: {reason}.") from None
+
+
+def parquet_records(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The rows of a parquet file by column, each with where it stands.
+
+    Raises:
+        UnreadableFileError: pyarrow is not installed, or the file is no whole parquet file.
+        HornbookError: a column is not there.
+    """
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise UnreadableFileError(
+            'to read .parquet files, install pyarrow: pip install "hornbook[corpus]".'
+        ) from None
+    try:
+        file = pyarrow.parquet.ParquetFile(path, pre_buffer=False)
+        names = file.schema_arrow.names
+        for name in columns:
+            if name not in names:
+                raise HornbookError(
+                    f"{path} has no column {name!r}; its columns are: {', '.join(names)}."
+                )
+        rows = (
+            row
+            for batch in file.iter_batches(ROWS_AT_ONCE, columns=list(columns))
+            for row in _rows_of(batch)
+        )
+        for number, row in enumerate(rows, start=1):
+            yield f"{path}, row {number}", row
+    except (pyarrow.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0].removesuffix(".")
+        raise UnreadableFileError(f"{path} is no whole parquet file: {reason}.") from None
 
 
 def _columns(names: list[str], path: Path, reading: Reading) -> list[str]:

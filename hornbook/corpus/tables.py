@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hornbook import artifact
+from hornbook.corpus.columns import parquet_records
 from hornbook.corpus.files import (
     json_lines,
     numbered_lines,
@@ -33,6 +34,9 @@ class Labelled:
 
     text: str
     label: str
+    """Several labels in one string, with a separator between them, where a text can have many."""
+    split: str = ""
+    """Which set the text is for, where the table says so."""
 
 
 @dataclass(frozen=True)
@@ -48,24 +52,62 @@ class Instruction:
 
 
 def read_labelled(
-    path: Path, text_column: str = "text", label_column: str = "label"
+    path: Path,
+    text_column: str = "text",
+    label_column: str = "label",
+    split_column: str | None = None,
+    separator: str | None = None,
 ) -> list[Labelled]:
-    """Labelled texts of a .csv, .tsv or .jsonl file, in its order.
+    """Labelled texts of a .csv, .tsv, .jsonl or .parquet file, in its order.
 
     A CSV field may be quoted (RFC 4180). In TSV a quotation mark is a character like any other,
-    for that is how such files are written by hand and by the UCI collections. In JSONL a label
-    may also be a whole number.
+    for that is how such files are written by hand and by the UCI collections. In JSONL and parquet
+    a label may also be a whole number.
+
+    Args:
+        path: the file.
+        text_column: column, or key in JSONL, of the text.
+        label_column: of the class.
+        split_column: of the set that each text is for, if there is one.
+        separator: given where a text can have several labels, or none: what stands between them; in
+            JSONL and parquet a label may then also be a list.
 
     Raises:
         HornbookError: not readable, a column is missing or named twice, a row is too short or too
             long, a text or label is empty or of the wrong type, or there are fewer than two classes.
     """
     path = Path(path)
-    kind = _suffix(path, ".csv", ".tsv", ".jsonl")
-    read = _labelled_objects if kind == ".jsonl" else _labelled_rows
-    examples = list(read(path, text_column, label_column))
-    require_classes(examples, str(path))
+    kind = _suffix(path, ".csv", ".tsv", ".jsonl", ".parquet")
+    columns = [text_column, label_column, *([split_column] if split_column else [])]
+    if kind in (".csv", ".tsv"):
+        records = _chosen_of_table(path, columns)
+    elif kind == ".jsonl":
+        records = ((f"{path}, line {line}", record) for line, record in json_lines(path))
+    else:
+        records = parquet_records(path, columns)
+    examples = [_labelled(record, where, columns, separator) for where, record in records]
+    if separator is None or not examples:
+        require_classes(examples, str(path))
     return examples
+
+
+def _labelled(
+    record: dict[str, Any], where: str, columns: Sequence[str], separator: str | None
+) -> Labelled:
+    text_column, label_column, *split_column = columns
+    text = require_text(string_field(record, text_column, where), where, text_column)
+    label = record.get(label_column)
+    if separator is not None and isinstance(label, list):
+        label = separator.join(str(one) for one in label)
+    if type(label) is int:
+        label = str(label)
+    if label_column in record:
+        record = {**record, label_column: label}
+    label = string_field(record, label_column, where)
+    if separator is None:
+        require_text(label, where, label_column)
+    split = string_field(record, split_column[0], where) if split_column else ""
+    return Labelled(text, label.strip(), split)
 
 
 def require_classes(examples: Iterable[Labelled], source: str) -> list[str]:
@@ -84,24 +126,20 @@ def require_classes(examples: Iterable[Labelled], source: str) -> list[str]:
     return classes
 
 
-def _labelled_rows(path: Path, text_column: str, label_column: str) -> Iterator[Labelled]:
+def _chosen_of_table(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     rows = _rows(path)
     header_line, header = next(rows)
     if len(set(header)) < len(header):
         twice = Counter(header).most_common(1)[0][0]
         raise HornbookError(f"{path}, line {header_line}: two columns are named {twice!r}.")
-    text_at = _column(header, text_column, path)
-    label_at = _column(header, label_column, path)
+    places = {name: _column(header, name, path) for name in columns}
     for line, row in rows:
         where = f"{path}, line {line}"
         if len(row) != len(header):
             raise HornbookError(
                 f"{where}: {len(row)} fields where the header names {len(header)} columns."
             )
-        yield Labelled(
-            require_text(row[text_at], where, text_column),
-            require_text(row[label_at], where, label_column).strip(),
-        )
+        yield where, {name: row[place] for name, place in places.items()}
 
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
@@ -121,19 +159,6 @@ def _column(header: list[str], name: str, path: Path) -> int:
     if name not in header:
         raise HornbookError(f"{path} has no column {name!r}; its columns are: {', '.join(header)}.")
     return header.index(name)
-
-
-def _labelled_objects(path: Path, text_column: str, label_column: str) -> Iterator[Labelled]:
-    for line, record in json_lines(path):
-        where = f"{path}, line {line}"
-        if type(record.get(label_column)) is int:
-            record[label_column] = str(record[label_column])
-        text = string_field(record, text_column, where)
-        label = string_field(record, label_column, where)
-        yield Labelled(
-            require_text(text, where, text_column),
-            require_text(label, where, label_column).strip(),
-        )
 
 
 def read_instructions(path: Path) -> list[Instruction]:
@@ -240,7 +265,9 @@ def write_instructions(path: Path, examples: Sequence[Instruction]) -> None:
 
 
 def _write_objects(path: Path, examples: Iterable[Labelled | Instruction]) -> None:
-    lines = (json.dumps(asdict(example), ensure_ascii=False) + "\n" for example in examples)
+    trees = (asdict(example) for example in examples)
+    filled = ({k: v for k, v in tree.items() if k != "split" or v} for tree in trees)
+    lines = (json.dumps(tree, ensure_ascii=False) + "\n" for tree in filled)
     artifact.write_text(path, "".join(lines))
 
 

@@ -6,7 +6,8 @@ token of a text: the one that has seen all others, and never a padding token.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,13 @@ from pydantic import Field
 from torch import nn
 
 from hornbook.config import Settings
-from hornbook.corpus.tables import Labelled, balance, split_examples
+from hornbook.corpus.labelled import (
+    require_one_spelling,
+    split_as_given,
+    split_by_class,
+    warnings_of,
+)
+from hornbook.corpus.tables import Labelled, balance, read_labelled
 from hornbook.errors import HornbookError
 from hornbook.finetuning.lengths import LengthReport
 from hornbook.finetuning.lora import HEAD, LoRASettings, apply_lora
@@ -29,17 +36,39 @@ from hornbook.training.settings import AdapterSettings, FinetuningSettings
 TrainMode = Literal["head", "last-block", "full", "lora"]
 
 
+MOST_LABELS = 31
+"""Of a text that can have several: a set of them is written as one int32."""
+SPLITTING = (
+    "path", "text_column", "label_column", "multi_label", "label_separator", "imbalance",
+    "split_column", "validation_path", "test_path", "validation_share", "test_share",
+)  # fmt: skip
+
+
 class ClassificationSettings(Settings):
     """Fine-tuning as a classifier."""
 
     path: str | None = None
-    """Table of labelled texts (.csv, .tsv, .jsonl); the sample world's when not given."""
+    """Table of labelled texts (.csv, .tsv, .jsonl, .parquet); the sample world's when not given."""
     text_column: str = "text"
     """Column, or key in JSONL, of the text."""
     label_column: str = "label"
     """Column, or key in JSONL, of the class."""
-    balance: bool = False
-    """Before splitting, keep only as many texts of each class as the rarest has."""
+    multi_label: bool = False
+    """A text can be of several classes at once, or of none; `label_separator` stands between them."""
+    label_separator: str = Field(default=";", min_length=1)
+    """What stands between the labels of one text; in JSONL and parquet they may be a list instead."""
+    imbalance: Literal["keep", "undersample", "class-weights"] = "keep"
+    """What to do where classes differ in size. "undersample" keeps as many texts of each class as the
+    rarest has, before splitting (of sets that are given, in the training set only);
+    "class-weights" lets the texts of a rare class weigh more in the loss, so that every class weighs
+    the same."""
+    split_column: str | None = None
+    """Column, or key, that says which set a text is for: train, validation or test. When not given,
+    the texts are split class by class, by the seed and the shares below."""
+    validation_path: str | None = None
+    """Table of the texts for validation, where they have a file of their own."""
+    test_path: str | None = None
+    """Table of the texts for the test, where they have a file of their own."""
     validation_share: float = Field(default=0.1, ge=0, lt=1)
     """Share of the texts that validation takes, 0 to 1."""
     test_share: float = Field(default=0.2, ge=0, lt=1)
@@ -48,12 +77,24 @@ class ClassificationSettings(Settings):
     """What is trained, one model for each: "head", the new head alone; "last-block", it, the last
     block and the last norm; "full", everything; "lora", a LoRA adapter (see the lora settings)
     and the head."""
+    pooling: Literal["last", "mean", "first"] = "last"
+    """What the head reads: the last real token, which has seen all others; the mean over all tokens;
+    or the first, which has seen itself only (to show that this is worse)."""
     max_length: int | None = Field(default=None, gt=1)
     """Most tokens of a text, later ones being cut; the model's context length when not given."""
     training: FinetuningSettings = FinetuningSettings()
     """How it is trained."""
     lora_training: AdapterSettings = AdapterSettings()
     """How a LoRA adapter is trained."""
+
+    @property
+    def separator(self) -> str | None:
+        """`label_separator` where a text can have several labels."""
+        return self.label_separator if self.multi_label else None
+
+    def splitting(self) -> dict[str, Any]:
+        """The settings that decide which texts are held out, as plain JSON values."""
+        return self.model_dump(mode="json", include=set(SPLITTING))
 
 
 @dataclass(frozen=True)
@@ -65,28 +106,80 @@ class LabelledSplits:
     train: list[Labelled]
     validation: list[Labelled]
     test: list[Labelled]
+    separator: str | None = None
+    """What stands between the labels of a text that can have several; None where each has one."""
 
     def targets(self, examples: Sequence[Labelled]) -> list[int]:
-        """Each example's class as an index into `classes`."""
+        """Each example's class as an index into `classes`; of several labels a sum of powers of two."""
         index = {name: number for number, name in enumerate(self.classes)}
-        return [index[example.label] for example in examples]
+        if self.separator is None:
+            return [index[example.label] for example in examples]
+        return [sum(1 << index[n] for n in set(labels_of(e, self.separator))) for e in examples]
+
+    def warnings(self) -> list[str]:
+        """What is wrong with the texts, but can be trained on: a sentence each."""
+        return warnings_of((self.train, self.validation, self.test))
+
+
+def read_splits(settings: ClassificationSettings, path: Path, seed: int) -> LabelledSplits:
+    """Read the labelled texts, check them, and split them as the settings say.
+
+    Raises:
+        HornbookError: a file cannot be read or has other columns, a label is spelt in two ways, the
+            shares do not fit; or see `label_splits`.
+    """
+    examples = _read(settings, path)
+    given = [settings.validation_path, settings.test_path]
+    if settings.split_column is not None and any(given):
+        raise HornbookError(
+            "classification.split_column and a file of its own for a set are both given; give one."
+        )
+    if settings.split_column is not None:
+        sets = split_as_given(examples, str(path))
+    elif any(given):
+        validation, test = ([] if one is None else _read(settings, Path(one)) for one in given)
+        sets = (examples, validation, test)
+    else:
+        return split_labelled(examples, settings, seed)
+    if settings.imbalance == "undersample":
+        sets = (balance(sets[0], seed), *sets[1:])
+    return label_splits(*sets, settings.separator)
+
+
+def _read(settings: ClassificationSettings, path: Path) -> list[Labelled]:
+    columns = settings.text_column, settings.label_column, settings.split_column
+    examples = read_labelled(path, *columns, settings.separator)
+    labels = (name for e in examples for name in labels_of(e, settings.separator))
+    require_one_spelling(labels, str(path))
+    return examples
 
 
 def split_labelled(
     examples: Sequence[Labelled], settings: ClassificationSettings, seed: int
 ) -> LabelledSplits:
-    """Balance (if set), split, and find the classes.
+    """Balance (if set), split class by class, and find the classes.
 
     Raises:
         HornbookError: see `label_splits`; or the shares do not fit.
     """
-    chosen = balance(examples, seed) if settings.balance else list(examples)
-    shares = (settings.validation_share, settings.test_share)
-    return label_splits(*split_examples(chosen, seed, *shares))
+    undersampled = settings.imbalance == "undersample"
+    chosen = balance(examples, seed) if undersampled else list(examples)
+    sets = split_by_class(chosen, seed, settings.validation_share, settings.test_share)
+    return label_splits(*sets, settings.separator)
+
+
+def labels_of(example: Labelled, separator: str | None) -> list[str]:
+    """The example's labels: one, or with a separator any number."""
+    if separator is None:
+        return [example.label]
+    return [name for part in example.label.split(separator) if (name := part.strip())]
 
 
 def label_splits(
-    train: list[Labelled], validation: list[Labelled], test: list[Labelled]
+    train: list[Labelled],
+    validation: list[Labelled],
+    test: list[Labelled],
+    separator: str | None = None,
 ) -> LabelledSplits:
     """The classes of sets that are split already.
 
@@ -94,20 +187,26 @@ def label_splits(
         HornbookError: fewer than two classes in the training set, or a label of another set that
             is not among them.
     """
-    classes = tuple(sorted({example.label for example in train}))
+    classes = tuple(sorted({name for e in train for name in labels_of(e, separator)}))
     if len(classes) < 2:
         raise HornbookError(
             f"the training set has {len(classes)} class ({', '.join(classes) or 'no text at all'});"
             " a classifier needs texts of two or more."
         )
     for name, examples in (("validation", validation), ("test", test)):
-        unknown = sorted({example.label for example in examples} - set(classes))
+        found = {label for example in examples for label in labels_of(example, separator)}
+        unknown = sorted(found - set(classes))
         if unknown:
             raise HornbookError(
                 f"the {name} set has the label {unknown[0]!r}, but no training text does; "
                 f"expected one of {', '.join(classes)}: add texts of that class or remove it."
             )
-    return LabelledSplits(classes, train, validation, test)
+    if separator is not None and len(classes) > MOST_LABELS:
+        raise HornbookError(
+            f"there are {len(classes)} labels; with classification.multi_label at most "
+            f"{MOST_LABELS} are possible: merge the rare ones."
+        )
+    return LabelledSplits(classes, train, validation, test, separator)
 
 
 def prepare_classifier(

@@ -6,7 +6,7 @@ from typing import Any
 
 from hornbook.checkpoints.store import LoadedModel
 from hornbook.console import console
-from hornbook.corpus.tables import Labelled, read_labelled
+from hornbook.corpus.tables import Labelled
 from hornbook.evaluation.classification_report import (
     ClassificationReport,
     classification_report,
@@ -19,7 +19,7 @@ from hornbook.finetuning.classification import (
     classification_dataset,
     classify,
     prepare_classifier,
-    split_labelled,
+    read_splits,
 )
 from hornbook.finetuning.lengths import LengthReport
 from hornbook.pipeline.context import Context
@@ -39,8 +39,9 @@ def finetune_classifiers(context: Context, base: LoadedModel) -> list[Finetuned]
     """Train a classifier in each of the recipe's modes."""
     settings = context.recipe.classification
     path = labelled_path(context)
-    examples = read_labelled(path, settings.text_column, settings.label_column)
-    splits = split_labelled(examples, settings, context.recipe.runtime.seed)
+    splits = read_splits(settings, path, context.recipe.runtime.seed)
+    for warning in splits.warnings():
+        console.print(f"  note: {warning}", style="yellow", markup=False)
     found = []
     for mode in settings.train:
         stage = FinetuneStage(context, base, f"classify-{mode}", mode, path)

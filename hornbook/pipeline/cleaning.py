@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hornbook.corpus import decontamination, deduplication
 from hornbook.corpus.document import Document
+from hornbook.corpus.labelled import LeaveOut
 from hornbook.corpus.privacy import redaction
 from hornbook.corpus.privacy.redaction import Privacy, PrivacySettings
 from hornbook.corpus.quality import settings as quality
@@ -128,6 +129,7 @@ def make_cleaning(recipe: "Recipe") -> Cleaning:
             *deduplication.make_steps(recipe.deduplication),
             *_perplexity(recipe),
             *decontamination.make_steps(recipe.decontamination),
+            *_held_out(recipe),
         ],
     )
 
@@ -152,10 +154,37 @@ def alone_steps(
     return [*quality.make_steps(quality_settings, workers), *redaction.make_steps(privacy)]
 
 
+def _held_out(recipe: "Recipe") -> list[Step]:
+    """What a classifier is validated and tested on is not read in pre-training either."""
+    settings = recipe.classification
+    if settings.path is None:
+        return []
+    from hornbook.finetuning.classification import read_splits  # torch
+
+    splits = read_splits(settings, Path(settings.path), recipe.runtime.seed)
+    texts = [example.text for example in (*splits.validation, *splits.test)]
+    cleaned: Iterator[Document] = (Document(text, str(n)) for n, text in enumerate(texts))
+    for step in redaction.make_steps(recipe.privacy):
+        cleaned = step.apply(cleaned)
+    # As they are, and as they are once personal data are out: that is how the corpus has them.
+    return [LeaveOut([*texts, *(document.text for document in cleaned)])] if texts else []
+
+
+def _labelled_files(recipe: "Recipe") -> dict[str, Path]:
+    given = recipe.classification
+    if given.path is None:
+        return {}
+    paths = [path for path in (given.path, given.validation_path, given.test_path) if path]
+    return {f"labelled texts: {path}": Path(path) for path in paths}
+
+
 def cleaning_settings(recipe: "Recipe") -> dict[str, Any]:
     """Everything that decides what the steps do, as plain JSON values."""
     sections = ("quality", "privacy", "deduplication", "decontamination")
-    return {name: getattr(recipe, name).model_dump(mode="json") for name in sections}
+    settings = {name: getattr(recipe, name).model_dump(mode="json") for name in sections}
+    if recipe.classification.path is not None:
+        settings["held_out"] = recipe.classification.splitting()
+    return settings
 
 
 def further_files(recipe: "Recipe") -> dict[str, Path]:
@@ -164,7 +193,7 @@ def further_files(recipe: "Recipe") -> dict[str, Path]:
     Raises:
         HornbookError: an evaluation set or a model is not there.
     """
-    files: dict[str, Path] = {}
+    files = _labelled_files(recipe)
     if (words := recipe.quality.c4.bad_words) is not None:
         files[f"bad words: {words}"] = Path(words)
     if (model := recipe.quality.perplexity_model) is not None:

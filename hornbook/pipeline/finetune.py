@@ -12,9 +12,8 @@ from typing import Any
 from hornbook import artifact
 from hornbook.checkpoints.store import LoadedModel, load_model
 from hornbook.console import console
-from hornbook.corpus.tables import read_labelled
 from hornbook.errors import HornbookError
-from hornbook.finetuning.classification import ClassificationSettings
+from hornbook.finetuning.classification import ClassificationSettings, read_splits
 from hornbook.finetuning.conversations import read_conversations
 from hornbook.finetuning.frozen import narrow_frozen
 from hornbook.finetuning.instruction import InstructionSettings
@@ -78,7 +77,7 @@ def check_examples(recipe: Recipe, goal: str) -> None:
                 "instruction.train and preference.train."
             )
     if goal in ("classify", "all") and labelled.path is not None:
-        read_labelled(Path(labelled.path), labelled.text_column, labelled.label_column)
+        read_splits(labelled, Path(labelled.path), recipe.runtime.seed)
     if goal in ("instruct", "prefer", "all") and instructions.path is not None:
         for path in (instructions.path, instructions.validation_path, instructions.test_path):
             if path is not None:

@@ -1,8 +1,7 @@
 """`hornbook sample --show`: what the models of a run will see."""
 
 from hornbook.console import console
-from hornbook.corpus.tables import read_labelled
-from hornbook.finetuning.classification import classification_dataset, split_labelled
+from hornbook.finetuning.classification import classification_dataset, read_splits
 from hornbook.finetuning.conversations import read_conversations
 from hornbook.pipeline.classifiers import labelled_path
 from hornbook.pipeline.context import Context
@@ -37,8 +36,7 @@ def show_samples(context: Context, count: int) -> None:
 
 def _show_labelled(context: Context, context_length: int, count: int) -> None:
     settings = context.recipe.classification
-    examples = read_labelled(labelled_path(context), settings.text_column, settings.label_column)
-    splits = split_labelled(examples, settings, context.recipe.runtime.seed)
+    splits = read_splits(settings, labelled_path(context), context.recipe.runtime.seed)
     chosen = splits.train[:EXAMPLES]
     texts, targets = [example.text for example in chosen], splits.targets(chosen)
     length = settings.max_length or context_length

@@ -93,7 +93,7 @@ def test_other_columns_crlf_blank_lines_and_number_labels_are_taken(tmp_path: Pa
         ("a.jsonl", '{"text": "x"}\n', "a.jsonl, line 1: no field 'label'"),
         ("a.jsonl", '{"text": "x", "label": 1.5}\n', "'label' must be a string, found a number"),
         ("a.jsonl", '{"text": "x", "label": "a"}\n{', "a.jsonl, line 2: not valid JSON"),
-        ("a.txt", "x", "a.txt: unknown kind of file; expected .csv, .tsv, .jsonl."),
+        ("a.txt", "x", "a.txt: unknown kind of file; expected .csv, .tsv, .jsonl, .parquet."),
     ],
 )
 def test_bad_labelled_tables(tmp_path: Path, name: str, content: str, expected: str) -> None:

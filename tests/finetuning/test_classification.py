@@ -152,7 +152,7 @@ def test_the_seed_decides_the_head() -> None:
 
 def test_split_finds_the_classes_and_balances() -> None:
     examples = [Labelled(f"text {i}", "rare" if i % 5 == 0 else "common") for i in range(100)]
-    settings = ClassificationSettings(balance=True, validation_share=0.1, test_share=0.2)
+    settings = ClassificationSettings(imbalance="undersample", validation_share=0.1, test_share=0.2)
     splits = split_labelled(examples, settings, seed=1)
     assert splits.classes == ("common", "rare")
     assert [len(s) for s in (splits.train, splits.validation, splits.test)] == [28, 4, 8]
