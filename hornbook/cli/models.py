@@ -73,21 +73,50 @@ def chat(
 
 def classify(
     model: ModelPath,
-    texts: Annotated[list[str], typer.Argument(help="Texts, each in quotes; - reads one a line.")],
+    texts: Annotated[
+        list[str],
+        typer.Argument(
+            help="Texts, each in quotes; - reads one a line; or one file of texts "
+            "(.txt, .jsonl, .csv, .tsv, .parquet), of which each comes out as a line of JSON."
+        ),
+    ],
+    output: Annotated[
+        Path | None, typer.Option(help="Write a file's results here, not to standard output.")
+    ] = None,
+    text_column: Annotated[
+        str, typer.Option(help="Column, or key, of the text in a file.")
+    ] = "text",
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, help="Of two classes, give the second by name from this probability on."
+        ),
+    ] = None,
 ) -> None:
     """Say which class each text is of, and how probable each class is."""
+    import sys
+
+    from hornbook.artifact import new_file
     from hornbook.cli.streaming import read_lines
-    from hornbook.finetuning.classification import classify as probabilities_of
+    from hornbook.console import track
+    from hornbook.pipeline.classify_file import classified, decide, is_file_of_texts
     from hornbook.pipeline.tables import print_probabilities
 
     bundle = open_model(model)
-    labels = bundle.labels
+    if len(texts) == 1 and is_file_of_texts(texts[0]):
+        results = classified(bundle, Path(texts[0]), text_column, threshold)
+        if output is None:
+            sys.stdout.writelines(results)
+            return
+        with new_file(output) as file:
+            for line in track(results, "classify", None, "text"):
+                file.write(line.encode())
+        return
+    bundle.require_task("classify", "classify texts")
     lines = read_lines() if texts == ["-"] else texts
-    longest = bundle.facts["max_length"]
-    found = probabilities_of(
-        bundle.model, bundle.tokenizer, lines, bundle.runtime, max_length=longest
-    )
-    print_probabilities(lines, labels, found)
+    found = bundle.classify(lines)
+    given = [decide(bundle, row, threshold) for row in found]
+    print_probabilities(lines, given, bundle.labels, found)
 
 
 def inspect(

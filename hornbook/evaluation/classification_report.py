@@ -17,6 +17,10 @@ Probabilities = npt.NDArray[np.float64]
 """(texts, classes); each row sums to 1."""
 
 
+Truth = npt.NDArray[np.bool_]
+"""Which texts are of which class, (texts, classes)."""
+
+
 @dataclass(frozen=True)
 class ClassScore:
     """One class's figures; 0 where nothing was predicted or nothing was there to find."""
@@ -49,7 +53,7 @@ class ClassificationReport:
     """Mean of the classes' F1, each counting the same however rare."""
     classes: tuple[ClassScore, ...]
     confusion: tuple[tuple[int, ...], ...]
-    """Row: the true class; column: the class given."""
+    """Row: the true class; column: the class given. Empty where texts can be of several classes."""
     wrong: tuple[WrongExample, ...]
     """The most wrong first: those whose right class got the least probability."""
 
@@ -62,7 +66,9 @@ class ClassificationReport:
         headline = (
             f"Right: {self.accuracy} of {self.accuracy.total:,}; macro F1 {self.macro_f1:.3f}"
         )
-        parts: list[RenderableType] = [Text(headline), _class_table(self), _confusion_table(self)]
+        parts: list[RenderableType] = [Text(headline), _class_table(self)]
+        if self.confusion:
+            parts.append(_confusion_table(self))
         return Group(*parts, _wrong_table(self)) if self.wrong else Group(*parts)
 
 
@@ -127,34 +133,100 @@ def _most_wrong(
     )
 
 
+def many_labels_report(
+    classes: Sequence[str],
+    true: Truth,
+    probabilities: Probabilities,
+    texts: Sequence[str],
+    worst: int = 10,
+    threshold: float = 0.5,
+) -> ClassificationReport:
+    """Measure a classifier whose texts can be of several classes, or of none.
+
+    A text is right when all its classes are given and no other. There are no confusions to count.
+
+    Args:
+        classes: the classes' names, in the order of the columns.
+        true: which texts are of which class, bool (texts, classes).
+        probabilities: of each class by itself, (texts, classes).
+        texts: what was classified.
+        worst: how many of the wrongly classified to keep.
+        threshold: from which on a class is given.
+
+    Raises:
+        HornbookError: no texts, or shapes that do not agree.
+    """
+    if not len(texts) or true.shape != probabilities.shape or len(true) != len(texts):
+        raise HornbookError(
+            f"nothing to report: labels are {true.shape} and probabilities {probabilities.shape} "
+            f"for {len(texts)} texts; expected a row per text, a column per class."
+        )
+    from sklearn.metrics import precision_recall_fscore_support
+
+    given = probabilities >= threshold
+    columns = precision_recall_fscore_support(true, given, zero_division=0.0)
+    scores = tuple(
+        ClassScore(label, float(precision), float(recall), float(f1), int(support))
+        for label, precision, recall, f1, support in zip(classes, *columns, strict=True)
+    )
+    right = (true == given).all(axis=1)
+    of_true = np.where(true, probabilities, 1 - probabilities).min(axis=1)
+    wrong = np.flatnonzero(~right)
+    named = [", ".join(np.asarray(classes)[row]) or "none" for row in true]
+    said = [", ".join(np.asarray(classes)[row]) or "none" for row in given]
+    return ClassificationReport(
+        accuracy=Proportion(int(right.sum()), len(true)),
+        macro_f1=float(np.mean([score.f1 for score in scores])),
+        classes=scores,
+        confusion=(),
+        wrong=tuple(
+            WrongExample(texts[i], named[i], said[i], float(of_true[i]))
+            for i in wrong[np.argsort(of_true[wrong], kind="stable")][:worst]
+        ),
+    )
+
+
 def tfidf_baseline(
-    train_texts: Sequence[str], train_labels: Sequence[int], texts: Sequence[str], n_classes: int
+    train_texts: Sequence[str], train_true: Truth, texts: Sequence[str], many: bool = False
 ) -> Probabilities:
     """What logistic regression on weighted word counts says: the bar that a model has to pass.
 
     Single words and pairs, TF-IDF weighted (scikit-learn's defaults but for the pairs and
     sublinear counts). A class without a training text gets probability 0.
+
+    Args:
+        train_texts: to learn from.
+        train_true: which of them are of which class, bool (texts, classes).
+        texts: to classify.
+        many: each class is a question of its own.
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
 
     # Any run of non-space characters is a word: the default drops one-letter words and signs,
     # and finds no word at all in texts made of such.
     words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"\w+|[^\w\s]")
-    model = make_pipeline(words, LogisticRegression(max_iter=1000, C=10.0))
-    model.fit(list(train_texts), list(train_labels))
-    found = model.predict_proba(list(texts))
-    probabilities = np.zeros((len(texts), n_classes))
-    probabilities[:, model.classes_] = found
+    counted = words.fit_transform(list(train_texts))
+    asked = words.transform(list(texts))
+    probabilities = np.zeros((len(texts), train_true.shape[1]))
+    if not many:
+        model = LogisticRegression(max_iter=1000, C=10.0).fit(counted, train_true.argmax(axis=1))
+        probabilities[:, model.classes_] = model.predict_proba(asked)
+        return probabilities
+    for number, wanted in enumerate(train_true.T):
+        probabilities[:, number] = wanted.mean()
+        if wanted.any() and not wanted.all():
+            model = LogisticRegression(max_iter=1000, C=10.0).fit(counted, wanted)
+            probabilities[:, number] = model.predict_proba(asked)[:, 1]
     return probabilities
 
 
-def majority_baseline(train_labels: Sequence[int], n_texts: int, n_classes: int) -> Probabilities:
-    """What is right by always giving the most frequent class of the training set."""
-    probabilities = np.zeros((n_texts, n_classes))
-    probabilities[:, np.bincount(train_labels, minlength=n_classes).argmax()] = 1.0
-    return probabilities
+def majority_baseline(train_true: Truth, n_texts: int, many: bool = False) -> Probabilities:
+    """What is right by always giving the most frequent class of the training set (or, of classes
+    asked one by one, those that most texts are of)."""
+    share = train_true.mean(axis=0)
+    row = share if many else np.eye(len(share))[share.argmax()]
+    return np.tile(row, (n_texts, 1))
 
 
 def compare(reports: Mapping[str, ClassificationReport]) -> Table:

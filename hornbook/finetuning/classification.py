@@ -24,8 +24,9 @@ from hornbook.corpus.labelled import (
 )
 from hornbook.corpus.tables import Labelled, balance, read_labelled
 from hornbook.errors import HornbookError
-from hornbook.finetuning.lengths import LengthReport
+from hornbook.finetuning.lengths import BucketedExamples, LengthReport, batches_by_length
 from hornbook.finetuning.lora import HEAD, LoRASettings, apply_lora
+from hornbook.finetuning.pooling import Pooling
 from hornbook.model.transformer import INIT_STD, Transformer
 from hornbook.runtime import Runtime
 from hornbook.sampling.batch import IGNORE
@@ -36,6 +37,8 @@ from hornbook.training.settings import AdapterSettings, FinetuningSettings
 TrainMode = Literal["head", "last-block", "full", "lora"]
 
 
+BATCH_TOKENS = 4_096
+"""Of a batch of texts to classify: enough for full speed on a CPU, little memory."""
 MOST_LABELS = 31
 """Of a text that can have several: a set of them is written as one int32."""
 SPLITTING = (
@@ -77,7 +80,7 @@ class ClassificationSettings(Settings):
     """What is trained, one model for each: "head", the new head alone; "last-block", it, the last
     block and the last norm; "full", everything; "lora", a LoRA adapter (see the lora settings)
     and the head."""
-    pooling: Literal["last", "mean", "first"] = "last"
+    pooling: Pooling = "last"
     """What the head reads: the last real token, which has seen all others; the mean over all tokens;
     or the first, which has seen itself only (to show that this is worse)."""
     max_length: int | None = Field(default=None, gt=1)
@@ -218,7 +221,7 @@ def prepare_classifier(
 ) -> list[str]:
     """Swap the head for one of `n_classes` outputs and freeze what `train` leaves out; in place.
 
-    The new head has a bias (it can hold how frequent each class is), weights of the size that the
+    `pool` it as well, and set `criterion`, where the settings ask for it. The new head has a bias (it can hold how frequent each class is), weights of the size that the
     model's own start with, and is trained in every mode, unless it is a LoRA target itself.
 
     Args:
@@ -247,7 +250,12 @@ def prepare_classifier(
 
 
 def classification_dataset(
-    texts: Sequence[str], targets: Sequence[int], tokenizer: Tokenizer, max_length: int
+    texts: Sequence[str],
+    targets: Sequence[int],
+    tokenizer: Tokenizer,
+    max_length: int,
+    pooling: Pooling = "last",
+    bucketed: int | None = None,
 ) -> tuple[Examples, LengthReport]:
     """Texts as examples whose only target, the class, stands at the last real token.
 
@@ -255,12 +263,16 @@ def classification_dataset(
         texts: any text, the empty one included (see `encode_texts`).
         targets: each text's class.
         max_length: most tokens of a text; later ones are cut, and counted in the report.
+        pooling: with "first" the class stands at the first token.
+        bucketed: the batch size, where texts of similar length are to share a batch.
     """
     rows, report = encode_texts(texts, tokenizer, max_length)
-    pairs = [
-        (ids, [IGNORE] * (len(ids) - 1) + [target])
-        for ids, target in zip(rows, targets, strict=True)
-    ]
+    pairs = []
+    for ids, target in zip(rows, targets, strict=True):
+        blank = [IGNORE] * (len(ids) - 1)
+        pairs.append((ids, [target, *blank] if pooling == "first" else [*blank, target]))
+    if bucketed is not None:
+        return BucketedExamples(pairs, _padding(tokenizer), max_length, bucketed), report
     return Examples(pairs, _padding(tokenizer), max_length), report
 
 
@@ -292,8 +304,11 @@ def classify(
     tokenizer: Tokenizer,
     texts: Sequence[str],
     runtime: Runtime,
-    batch_size: int = 32,
+    batch_tokens: int = BATCH_TOKENS,
     max_length: int | None = None,
+    pooling: Pooling = "last",
+    many: bool = False,
+    temperature: float = 1.0,
 ) -> npt.NDArray[np.float64]:
     """Probability of each class for each text, float64 (texts, classes), in the order given.
 
@@ -302,22 +317,26 @@ def classify(
 
     Args:
         model: with a classifier's head, on the runtime's device.
+        batch_tokens: tokens of a batch, padding included; one text at least.
         max_length: as in training; the model's context length when not given.
+        pooling: as in training; for "mean" the model has been given to `pool`.
+        many: whether a text can be of several classes: each has a probability of its own then.
+        temperature: what logits are divided by.
     """
     longest = max_length or model.config.context_length
-    examples, _ = classification_dataset(texts, [0] * len(texts), tokenizer, longest)
-    by_length = sorted(range(len(texts)), key=examples.length)
+    examples, _ = classification_dataset(texts, [0] * len(texts), tokenizer, longest, pooling)
     probabilities = np.zeros((len(texts), model.head.out_features))
     was_training = model.training
     model.eval()
     try:
-        for start in range(0, len(texts), batch_size):
-            chosen = by_length[start : start + batch_size]
+        for chosen in batches_by_length(examples, batch_tokens):
             ids, targets = (tensor.to(runtime.device) for tensor in examples.collate(chosen))
             with runtime.autocast():
                 # One position a row has a target: the last real token, as in training.
                 logits = model.head(model.hidden(ids)[targets != IGNORE])  # (batch, classes)
-            probabilities[chosen] = logits.cpu().double().softmax(dim=-1).numpy()
+            logits = logits.cpu().double() / temperature
+            found = logits.sigmoid() if many else logits.softmax(dim=-1)
+            probabilities[chosen] = found.numpy()
     finally:
         model.train(was_training)
     return probabilities

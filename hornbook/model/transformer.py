@@ -122,6 +122,9 @@ class Transformer(nn.Module):
         self.loss_in_training: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
         """How a trainer has the head's summed loss computed, from rows (rows, embed_dim), the
         head's weight and targets (rows,); None for as everywhere."""
+        self.criterion: Callable[[Tensor, Tensor], Tensor] | None = None
+        """How a trainer scores the logits (rows, outputs) of trained positions against their
+        targets (rows,): a sum, float32 (). None for cross-entropy."""
         self.initialize(generator)
 
     def initialize(self, generator: torch.Generator | None = None) -> None:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from hornbook.artifact import Manifest, read_manifest
@@ -16,8 +18,10 @@ from hornbook.checkpoints.loading.hub import HUB, fetch_model, is_hub_model
 from hornbook.checkpoints.store import LoadedModel, load_model, save_checkpoint
 from hornbook.errors import HornbookError
 from hornbook.finetuning.adapter import load_adapter, save_adapter
+from hornbook.finetuning.classification import classify
 from hornbook.finetuning.lora import LoRASettings, merge_lora
 from hornbook.finetuning.peft_folder import is_peft_folder, load_peft, read_peft_config
+from hornbook.finetuning.pooling import pool
 from hornbook.inference.answers import ends_of_answer
 from hornbook.inference.generate import GenerationSettings, generate, generate_batch
 from hornbook.inference.text import decoded, prompt_ids, stream_text
@@ -96,6 +100,29 @@ class Bundle:
         """
         if self.task == "classify":
             self.require_task("pretrain", "write text")
+
+    def classify(self, texts: Sequence[str]) -> npt.NDArray[np.float64]:
+        """Probability of each of `labels` for each text, float64 (texts, labels), calibrated.
+
+        Raises:
+            HornbookError: the model is not a classifier.
+        """
+        self.require_task("classify", "classify texts")
+        return classify(
+            self.model,
+            self.tokenizer,
+            texts,
+            self.runtime,
+            max_length=self.facts["max_length"],
+            pooling=self.facts.get("pooling", "last"),
+            many=self.many,
+            temperature=self.facts.get("temperature", 1.0),
+        )
+
+    @property
+    def many(self) -> bool:
+        """Whether a classifier's texts can be of several classes."""
+        return bool(self.facts.get("many"))
 
     def complete(self, prompt: str, settings: GenerationSettings) -> Iterator[str]:
         """Pieces of text that continue `prompt`."""
@@ -200,6 +227,7 @@ def load_bundle(path: Path, runtime: Runtime) -> Bundle:
     tokenizer = Tokenizer.load(path / TOKENIZER)
     loaded = load_model(path / MODEL, runtime.device)
     loaded.require_tokenizer(tokenizer.fingerprint)
+    pool(loaded.model, loaded.facts.get("pooling", "last"))
     return Bundle(path, loaded.model, tokenizer, loaded.manifest, runtime)
 
 
@@ -224,6 +252,7 @@ def load_adapted(path: Path, device: torch.device | str) -> tuple[LoadedModel, T
 def _load_adapted(path: Path, runtime: Runtime) -> Bundle:
     base, tokenizer, manifest = load_adapted(path, runtime.device)
     merge_lora(base.model)
+    pool(base.model, manifest.facts.get("pooling", "last"))
     return Bundle(path, base.model.eval(), tokenizer, manifest, runtime)
 
 

@@ -4,24 +4,28 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from hornbook.checkpoints.store import LoadedModel
 from hornbook.console import console
 from hornbook.corpus.tables import Labelled
-from hornbook.evaluation.classification_report import (
-    ClassificationReport,
-    classification_report,
-    compare,
-    majority_baseline,
-    tfidf_baseline,
-)
 from hornbook.finetuning.classification import (
+    ClassificationSettings,
     LabelledSplits,
     classification_dataset,
     classify,
     prepare_classifier,
     read_splits,
 )
-from hornbook.finetuning.lengths import LengthReport
+from hornbook.finetuning.criteria import (
+    ManyLabels,
+    WeightedClasses,
+    class_weights,
+    yes_weights,
+)
+from hornbook.finetuning.pooling import pool
+from hornbook.pipeline.classifier_scores import measure_classifier, write_files
 from hornbook.pipeline.context import Context
 from hornbook.pipeline.corpus import LABELLED
 from hornbook.pipeline.finetune import (
@@ -33,6 +37,8 @@ from hornbook.pipeline.finetune import (
     warn,
 )
 from hornbook.sampling.dataset import Examples
+
+Criterion = ManyLabels | WeightedClasses
 
 
 def finetune_classifiers(context: Context, base: LoadedModel) -> list[Finetuned]:
@@ -62,59 +68,59 @@ def labelled_path(context: Context) -> Path:
 def _classifier(stage: FinetuneStage, splits: LabelledSplits) -> WriteUp:
     context, settings = stage.context, stage.context.recipe.classification
     max_length = min(settings.max_length or stage.max_length, stage.max_length)
-    train, lengths = _classification_set(context, splits, splits.train, max_length)
-    validation = _classification_set(context, splits, splits.validation, max_length)[0]
+    batch_size = stage.training(settings).batch_size
+
+    def examples_of(examples: Sequence[Labelled], bucketed: int | None) -> tuple[Examples, Any]:
+        texts, targets = [e.text for e in examples], splits.targets(examples)
+        return classification_dataset(
+            texts, targets, context.tokenizer, max_length, settings.pooling, bucketed
+        )
+
+    train, lengths = examples_of(splits.train, batch_size)
+    validation = examples_of(sorted(splits.validation, key=lambda e: len(e.text)), None)[0]
     warn(lengths)
     model = stage.fresh_base()
     seed = context.recipe.runtime.seed
     prepare_classifier(model, len(splits.classes), stage.mode, context.recipe.lora, seed)
-    facts = {"task": "classify", "labels": list(splits.classes), "max_length": max_length}
+    pool(model, settings.pooling)
+    model.criterion = _criterion(settings, splits)
+    facts: dict[str, Any] = {
+        "task": "classify",
+        "labels": list(splits.classes),
+        "max_length": max_length,
+        "pooling": settings.pooling,
+        "many": settings.multi_label,
+        "separator": settings.label_separator,
+    }
     held_out = validation if splits.validation else None
     trained, figures = stage.fit(model, train, held_out, settings, facts)
 
-    def write_up() -> dict[str, Any]:
-        stage.save(trained, facts)
-        test = splits.test or splits.validation or splits.train
-        texts = [example.text for example in test]
-        given = classify(
-            trained, context.tokenizer, texts, context.runtime, max_length=max_length, batch_size=64
+    def classified(texts: Sequence[str]) -> npt.NDArray[np.float64]:
+        return classify(
+            trained,
+            context.tokenizer,
+            texts,
+            context.runtime,
+            max_length=max_length,
+            pooling=settings.pooling,
+            many=settings.multi_label,
         )
-        report = classification_report(splits.classes, splits.targets(test), given, texts)
-        baselines = _baselines(splits, test)
-        console.print(compare({stage.name: report, **baselines}))
-        return {
-            **figures,
-            **report.as_dict(),
-            "labels": list(splits.classes),
-            "examples": {"train": len(splits.train), "test": len(test)},
-            "baselines": {
-                name: {"share": baseline.accuracy.share, "macro_f1": baseline.macro_f1}
-                for name, baseline in baselines.items()
-            },
-        }
+
+    def write_up() -> dict[str, Any]:
+        if trained is not model:  # gathered from several processes
+            pool(trained, settings.pooling)
+        scores = measure_classifier(classified, splits, stage.name)
+        stage.save(trained, {**facts, "temperature": scores.temperature})
+        write_files(stage.folder, scores)
+        return {**figures, **scores.results}
 
     return write_up
 
 
-def _classification_set(
-    context: Context, splits: LabelledSplits, examples: Sequence[Labelled], max_length: int
-) -> tuple[Examples, LengthReport]:
-    texts = [example.text for example in examples]
-    return classification_dataset(texts, splits.targets(examples), context.tokenizer, max_length)
-
-
-def _baselines(splits: LabelledSplits, test: Sequence[Labelled]) -> dict[str, ClassificationReport]:
-    """What simpler classifiers reach on the same texts, so that one sees what the model is worth."""
-    texts, targets = [e.text for e in test], splits.targets(test)
-    train_texts, train_targets = [e.text for e in splits.train], splits.targets(splits.train)
-    n_classes = len(splits.classes)
-    found = {
-        "TF-IDF and logistic regression": tfidf_baseline(
-            train_texts, train_targets, texts, n_classes
-        ),
-        "always the most frequent class": majority_baseline(train_targets, len(texts), n_classes),
-    }
-    return {
-        name: classification_report(splits.classes, targets, probabilities, texts)
-        for name, probabilities in found.items()
-    }
+def _criterion(settings: ClassificationSettings, splits: LabelledSplits) -> Criterion | None:
+    """How the loss is counted; None for cross-entropy."""
+    targets, classes = splits.targets(splits.train), len(splits.classes)
+    weighted = settings.imbalance == "class-weights"
+    if settings.multi_label:
+        return ManyLabels(yes_weights(targets, classes) if weighted else None)
+    return WeightedClasses(class_weights(targets, classes)) if weighted else None

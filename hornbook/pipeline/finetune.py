@@ -31,7 +31,7 @@ from hornbook.sampling.loader import Loader
 from hornbook.sampling.packing import PackedExamples
 from hornbook.training.objective import NEXT_TOKEN, Loss
 from hornbook.training.parallel import Parallel, make_parallel
-from hornbook.training.settings import SAME_RESULTS, TrainingSettings
+from hornbook.training.settings import SAME_RESULTS, FinetuningSettings, TrainingSettings
 
 NOT_SET = "{} is not set: name the file of examples to learn from."
 
@@ -163,6 +163,12 @@ class FinetuneStage:
         """Most tokens that the model reads."""
         return self.base.model.config.context_length
 
+    def training(
+        self, settings: ClassificationSettings | InstructionSettings
+    ) -> FinetuningSettings:
+        """How the mode is trained."""
+        return settings.lora_training if self.mode == "lora" else settings.training
+
     def fresh_base(self) -> Transformer:
         """A copy of the base to train: each mode starts from the same weights."""
         return load_model(self.base.directory, self.context.runtime.device).model
@@ -177,7 +183,7 @@ class FinetuneStage:
         loss: Loss = NEXT_TOKEN,
     ) -> tuple[Transformer, dict[str, Any]]:
         """Train; the model, whole, and the training's figures."""
-        training = settings.lora_training if self.mode == "lora" else settings.training
+        training = self.training(settings)
         if isinstance(train, PackedExamples):
             console.print(f"  {train.describe()}", style="dim")
         seed = self.context.recipe.runtime.seed

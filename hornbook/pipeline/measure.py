@@ -6,12 +6,13 @@ from pathlib import Path
 from hornbook.corpus.tables import read_labelled
 from hornbook.errors import HornbookError
 from hornbook.evaluation.answers import AnswerReport, score_answers
-from hornbook.evaluation.classification_report import ClassificationReport, classification_report
-from hornbook.finetuning.classification import classify
+from hornbook.evaluation.classification_report import ClassificationReport
+from hornbook.finetuning.classification import LabelledSplits, labels_of
 from hornbook.finetuning.conversations import Conversation
 from hornbook.finetuning.instruction import answer_prompts
 from hornbook.inference.answers import ANSWER_TOKENS, answer_prompts_greedily
 from hornbook.pipeline.bundle import Bundle
+from hornbook.pipeline.classifier_scores import report_of
 
 
 def classification_of(
@@ -22,18 +23,16 @@ def classification_of(
     Raises:
         HornbookError: the table is no good, or has a label that the classifier does not know.
     """
-    examples = read_labelled(data, text_column, label_column)
-    labels = bundle.labels
-    unknown = {example.label for example in examples} - set(labels)
+    separator = str(bundle.facts.get("separator", ";")) if bundle.many else None
+    examples = read_labelled(data, text_column, label_column, None, separator)
+    labels = tuple(bundle.labels)
+    unknown = {name for e in examples for name in labels_of(e, separator)} - set(labels)
     if unknown:
         raise HornbookError(
             f"{data} has the label {min(unknown)!r}; this classifier knows {', '.join(labels)}."
         )
-    texts = [example.text for example in examples]
-    expected = [labels.index(example.label) for example in examples]
-    longest = bundle.facts["max_length"]
-    found = classify(bundle.model, bundle.tokenizer, texts, bundle.runtime, max_length=longest)
-    return classification_report(labels, expected, found, texts)
+    splits = LabelledSplits(labels, [], [], examples, separator)
+    return report_of(splits, examples, bundle.classify([example.text for example in examples]))
 
 
 def answer_all(

@@ -10,12 +10,13 @@ from hornbook.corpus.split import SPLITS
 from hornbook.evaluation.answers import Answer
 from hornbook.model.config import ModelConfig
 from hornbook.model.transformer import count_parameters
+from hornbook.pipeline.classifier_scores import pictures
 from hornbook.pipeline.context import Context, Part
 from hornbook.pipeline.finetune import Finetuned
 from hornbook.pipeline.history import METRICS, picture_as_svg
 from hornbook.pipeline.pretrain import Pretrained
 from hornbook.report.page import Answered, Report, Sample, Section, Table, write_report
-from hornbook.report.plots import confusion_matrix, grouped_bars
+from hornbook.report.plots import grouped_bars
 from hornbook.tokenizing.statistics import describe
 from hornbook.training.metrics import read_metrics
 
@@ -200,9 +201,10 @@ def _classification_section(found: Sequence[Finetuned]) -> Section:
         tables=[
             Table(["classifier", "right", "macro F1", "trained parameters", "training"], rows),
             Table(["class", "precision", "recall", "F1", "texts"], by_class),
+            *_certainty_tables(found),
         ],
         plots=[
-            confusion_matrix(first["confusion"], first["labels"]),
+            *pictures(first).values(),
             *(picture_as_svg(one.folder, one.name) for one in found),
         ],
         samples=[
@@ -210,6 +212,26 @@ def _classification_section(found: Sequence[Finetuned]) -> Section:
             for w in first["wrong"][:3]
         ],
     )
+
+
+def _certainty_tables(found: Sequence[Finetuned]) -> list[Table]:
+    """Calibration of each classifier, and the threshold that validation suggests."""
+    calibrated = [one for one in found if one.results.get("calibration")]
+    rows = []
+    for one in calibrated:
+        figures = one.results["calibration"]
+        names = ("temperature", "error_before", "error", "nll_before", "nll")
+        rows.append([one.name, *(f"{figures[name]:.3f}" for name in names)])
+    columns = ["classifier", "temperature", "calibration error before", "after"]
+    tables = [Table([*columns, "-log p before", "after"], rows)] if rows else []
+    chosen = [(one.name, one.results["threshold"]) for one in found if one.results.get("threshold")]
+    rows = [
+        [name, f"{t['label']} from {t['threshold']:.3f} on"]
+        + [f"{t[part]:.3f}" for part in ("precision", "recall", "f1")]
+        for name, t in chosen
+    ]
+    columns = ["classifier", "threshold by the validation set", "precision", "recall", "F1"]
+    return [*tables, *([Table(columns, rows)] if rows else [])]
 
 
 def _instruction_section(found: Sequence[Finetuned], answered: Sequence[Answer]) -> Section:

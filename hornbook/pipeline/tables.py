@@ -14,13 +14,16 @@ PALETTE = ("cyan", "magenta", "yellow", "green", "blue")
 
 
 def print_probabilities(
-    texts: Sequence[str], labels: Sequence[str], probabilities: npt.NDArray[np.float64]
+    texts: Sequence[str],
+    given: Sequence[str | list[str]],
+    labels: Sequence[str],
+    probabilities: npt.NDArray[np.float64],
 ) -> None:
-    """Each text's class, the probability of each class, and the text."""
+    """Each text's class or classes, the probability of each class, and the text."""
     table = Table("class", *labels, "text")
-    for text, row in zip(texts, probabilities, strict=True):
-        best = labels[int(row.argmax())]
-        table.add_row(Text(best, "bold"), *(f"{share:.3f}" for share in row), Text(text))
+    for text, best, row in zip(texts, given, probabilities, strict=True):
+        named = best if isinstance(best, str) else ", ".join(best) or "none"
+        table.add_row(Text(named, "bold"), *(f"{share:.3f}" for share in row), Text(text))
     console.print(table)
 
 

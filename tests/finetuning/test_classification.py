@@ -77,12 +77,12 @@ def test_long_texts_are_cut_and_counted(tokenizer: Tokenizer) -> None:
     assert f"{report.shortened} shortened of 4 examples" in warning
 
 
-@pytest.mark.parametrize("batch_size", [1, 3, 32])
-def test_batched_equals_one_text_at_a_time(tokenizer: Tokenizer, batch_size: int) -> None:
+@pytest.mark.parametrize("batch_tokens", [1, 24, 4096])
+def test_batched_equals_one_text_at_a_time(tokenizer: Tokenizer, batch_tokens: int) -> None:
     model = tiny(tokenizer.vocab_size)
     prepare_classifier(model, 3, "full", seed=5)
     model.head.weight.data.mul_(50)  # far from uniform, so that an order mixed up would show
-    found = classify(model, tokenizer, TEXTS, RUNTIME, batch_size)
+    found = classify(model, tokenizer, TEXTS, RUNTIME, batch_tokens)
     assert found.shape == (4, 3)
     assert model.training
     for row, text in zip(found, TEXTS, strict=True):

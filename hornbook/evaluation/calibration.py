@@ -1,0 +1,163 @@
+"""Whether a classifier's probabilities can be taken at their word, and where to draw the line.
+
+Temperature scaling and the expected calibration error are those of Guo et al. 2017, "On Calibration
+of Modern Neural Networks", sections 2 and 4.2.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+LEAST = 1e-12
+"""Probabilities are kept away from 0 by this, for their logarithm."""
+TEMPERATURES = (0.05, 20.0)
+"""Between which a temperature is looked for."""
+BINS = 10
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Decisions of about the same confidence."""
+
+    confidence: float
+    """Their mean."""
+    right: float
+    """Share of them that is right."""
+    count: int
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How a classifier's confidence and its success go together."""
+
+    temperature: float
+    """What logits are divided by, found on the validation set; 1 where there is none."""
+    error_before: float
+    """Expected calibration error on the test set with temperature 1: mean distance of confidence and
+    share of right answers over ten bins, weighted by their texts."""
+    error: float
+    """The same with the temperature."""
+    nll_before: float
+    """Mean -log p(right class) on the test set with temperature 1, in nats."""
+    nll: float
+    """The same with the temperature."""
+    bins: tuple[Bin, ...]
+    """Of the test set, with the temperature; empty ones left out."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self)
+
+
+def scaled(probabilities: Array, temperature: float) -> Array:
+    """What the probabilities (texts, classes) are when logits are divided by the temperature.
+
+    Logarithms of probabilities are logits but for a constant in each row, which changes nothing.
+    """
+    logits = np.log(np.maximum(probabilities, LEAST)) / temperature
+    logits -= logits.max(axis=1, keepdims=True)
+    raised = np.exp(logits)
+    return np.asarray(raised / raised.sum(axis=1, keepdims=True), dtype=np.float64)
+
+
+def nll(probabilities: Array, expected: Sequence[int]) -> float:
+    """Mean of -log p(right class), in nats."""
+    of_right = probabilities[np.arange(len(expected)), np.asarray(expected)]
+    return float(-np.log(np.maximum(of_right, LEAST)).mean())
+
+
+def fit_temperature(probabilities: Array, expected: Sequence[int]) -> float:
+    """The temperature with which these texts' right classes are likeliest; 1 without any."""
+    if not len(expected):
+        return 1.0
+    from scipy.optimize import minimize_scalar  # type: ignore[import-untyped]
+
+    low, high = np.log(TEMPERATURES)
+    found = minimize_scalar(
+        lambda log: nll(scaled(probabilities, float(np.exp(log))), expected),
+        bounds=(low, high),
+        method="bounded",
+    )
+    return float(np.exp(found.x))
+
+
+def reliability(probabilities: Array, expected: Sequence[int], bins: int = BINS) -> tuple[Bin, ...]:
+    """Decisions by confidence, in bins of equal width from 0 to 1; empty ones left out."""
+    confidence = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == np.asarray(expected)
+    places = np.minimum((confidence * bins).astype(int), bins - 1)
+    return tuple(
+        Bin(float(confidence[inside].mean()), float(right[inside].mean()), int(inside.sum()))
+        for inside in (places == number for number in range(bins))
+        if inside.any()
+    )
+
+
+def expected_error(found: Sequence[Bin]) -> float:
+    """Mean distance of confidence and success, each bin weighted by its texts."""
+    total = sum(one.count for one in found)
+    return sum(abs(one.confidence - one.right) * one.count for one in found) / max(total, 1)
+
+
+def calibrate(probabilities: Array, expected: Sequence[int], temperature: float) -> Calibration:
+    """Measure on a test set what a temperature found on another set does."""
+    after = scaled(probabilities, temperature)
+    bins = reliability(after, expected)
+    return Calibration(
+        temperature=temperature,
+        error_before=expected_error(reliability(probabilities, expected)),
+        error=expected_error(bins),
+        nll_before=nll(probabilities, expected),
+        nll=nll(after, expected),
+        bins=bins,
+    )
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """The probability from which on a text is taken to be of the class that is looked for."""
+
+    label: str
+    threshold: float
+    """With which F1 is highest on the validation set."""
+    precision: float
+    """On the test set, as the next two."""
+    recall: float
+    f1: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self)
+
+
+def choose_threshold(scores: npt.NDArray[np.float64], true: npt.NDArray[np.bool_]) -> float:
+    """The threshold with the highest F1 on these texts, half way to the next lower score.
+
+    Args:
+        scores: probability of the class, (texts,).
+        true: which texts are of it, (texts,).
+    """
+    from sklearn.metrics import precision_recall_curve
+
+    if not true.any():
+        return 0.5
+    precision, recall, thresholds = precision_recall_curve(true, scores)
+    f1 = 2 * precision * recall / np.maximum(precision + recall, LEAST)
+    best = int(f1[:-1].argmax())
+    below = scores[scores < thresholds[best]]
+    return float((thresholds[best] + below.max()) / 2 if len(below) else thresholds[best])
+
+
+def at_threshold(
+    label: str, scores: npt.NDArray[np.float64], true: npt.NDArray[np.bool_], threshold: float
+) -> Threshold:
+    """What a threshold reaches on these texts."""
+    given = scores >= threshold
+    hits = int((given & true).sum())
+    precision, recall = hits / max(int(given.sum()), 1), hits / max(int(true.sum()), 1)
+    f1 = 2 * precision * recall / max(precision + recall, LEAST)
+    return Threshold(label, threshold, precision, recall, f1)

@@ -1,0 +1,75 @@
+"""`hornbook classify` of a whole file: many texts in, a line of JSON out for each."""
+
+import itertools
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hornbook.corpus.columns import parquet_records
+from hornbook.corpus.files import numbered_lines, string_field
+from hornbook.corpus.tables import read_records
+from hornbook.pipeline.bundle import Bundle
+
+KINDS = (".txt", ".jsonl", ".csv", ".tsv", ".parquet")
+"""Files of texts: one a line, or one a record."""
+AT_ONCE = 4_096
+"""Texts held in memory."""
+
+
+def is_file_of_texts(word: str) -> bool:
+    """Whether a word on the command line names such a file, and is no text itself."""
+    path = Path(word)
+    try:
+        return path.suffix.lower() in KINDS and path.is_file()
+    except OSError:  # too long for a file's name
+        return False
+
+
+def classified(
+    bundle: Bundle, path: Path, text_column: str = "text", threshold: float | None = None
+) -> Iterator[str]:
+    """A line of JSON for each text of a file: its record, its class and the probabilities.
+
+    A record keeps its fields and gains `predicted` (a list where texts can be of several classes)
+    and `probabilities`. Memory holds some thousand records.
+
+    Raises:
+        HornbookError: the model is no classifier, the file cannot be read, or a record has no text.
+    """
+    labels = bundle.labels
+    records = _records(path, text_column)
+    while part := list(itertools.islice(records, AT_ONCE)):
+        texts = [string_field(record, text_column, where) for where, record in part]
+        for (_, record), row in zip(part, bundle.classify(texts), strict=True):
+            shares = dict(zip(labels, (round(float(p), 6) for p in row), strict=True))
+            found = {"predicted": decide(bundle, row, threshold), "probabilities": shares}
+            yield json.dumps({**record, **found}, ensure_ascii=False, default=str) + "\n"
+
+
+def decide(bundle: Bundle, row: "np.ndarray[Any, Any]", threshold: float | None) -> Any:
+    """The class that probabilities (labels,) speak for; the classes, where there can be several.
+
+    `threshold` is the probability from which on a class counts (0.5 when not given), where there are
+    several, and of two classes the one from which on the second by name is given.
+    """
+    labels = bundle.labels
+    if bundle.many:
+        return [label for label, p in zip(labels, row, strict=True) if p >= (threshold or 0.5)]
+    if threshold is not None and len(labels) == 2:
+        return labels[int(row[1] >= threshold)]
+    return labels[int(row.argmax())]
+
+
+def _records(path: Path, text_column: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    kind = path.suffix.lower()
+    if kind == ".txt":
+        for number, line in numbered_lines(path):
+            if text := line.rstrip("\r\n"):
+                yield f"{path}, line {number}", {text_column: text}
+    elif kind == ".parquet":
+        yield from parquet_records(path, [text_column])
+    else:
+        yield from read_records(path)

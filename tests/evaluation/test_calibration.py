@@ -1,0 +1,80 @@
+"""Temperature, calibration error, thresholds and curves against worked examples and scikit-learn."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import log_loss, roc_auc_score
+
+from hornbook.evaluation.calibration import (
+    at_threshold,
+    calibrate,
+    choose_threshold,
+    expected_error,
+    fit_temperature,
+    nll,
+    reliability,
+    scaled,
+)
+from hornbook.evaluation.curves import curves
+
+
+def drawn(n: int = 4000, sharper: float = 3.0) -> tuple[np.ndarray, np.ndarray]:
+    """Labels drawn from a softmax, and the probabilities of one whose logits are `sharper` times
+    as large."""
+    generator = np.random.default_rng(1)
+    logits = torch.tensor(generator.normal(size=(n, 3)))
+    honest = logits.softmax(dim=1).numpy()
+    labels = np.array([generator.choice(3, p=row) for row in honest])
+    return (sharper * logits).softmax(dim=1).numpy(), labels
+
+
+def test_the_temperature_undoes_what_was_done_to_the_logits() -> None:
+    sharp, labels = drawn()
+    temperature = fit_temperature(sharp, labels)
+    assert temperature == pytest.approx(3.0, rel=0.1)
+    found = calibrate(sharp, labels, temperature)
+    assert found.error < 0.03 < 0.15 < found.error_before
+    assert found.nll < found.nll_before
+    assert fit_temperature(sharp[:0], labels[:0]) == 1.0
+
+
+def test_scaling_divides_logits() -> None:
+    logits = torch.tensor([[1.0, -2.0, 0.5], [3.0, 0.0, 1.0]], dtype=torch.float64)
+    found = scaled(logits.softmax(dim=1).numpy(), 2.5)
+    np.testing.assert_allclose(found, (logits / 2.5).softmax(dim=1).numpy())
+
+
+def test_nll_is_scikit_learns_log_loss() -> None:
+    sharp, labels = drawn(200)
+    assert nll(sharp, labels) == pytest.approx(log_loss(labels, sharp))
+
+
+def test_reliability_and_error_of_a_worked_example() -> None:
+    given = np.array([[0.95, 0.05], [0.91, 0.09], [0.4, 0.6], [0.35, 0.65]])
+    bins = reliability(given, [0, 1, 1, 1])
+    assert [(one.count, one.right) for one in bins] == [(2, 1.0), (2, 0.5)]
+    assert [one.confidence for one in bins] == [pytest.approx(0.625), pytest.approx(0.93)]
+    assert expected_error(bins) == pytest.approx((0.375 * 2 + 0.43 * 2) / 4)
+
+
+def test_the_threshold_with_the_best_f1() -> None:
+    scores = np.array([0.1, 0.2, 0.35, 0.4, 0.9])
+    true = np.array([False, False, True, False, True])
+    threshold = choose_threshold(scores, true)
+    assert 0.2 < threshold <= 0.35  # 2 of 3 right and none missed: F1 0.8
+    reached = at_threshold("spam", scores, true, threshold)
+    assert (reached.precision, reached.recall) == (2 / 3, 1.0)
+    assert reached.f1 == pytest.approx(0.8)
+    assert choose_threshold(scores, np.zeros(5, dtype=bool)) == 0.5
+
+
+def test_curves_are_scikit_learns_and_leave_out_what_cannot_be_drawn() -> None:
+    sharp, labels = drawn(1000)
+    true = labels[:, None] == np.arange(3)
+    found = curves(["a", "b", "c"], true, sharp)
+    for number, one in enumerate(found):
+        assert one.auc == pytest.approx(roc_auc_score(true[:, number], sharp[:, number]))
+        assert len(one.recall) <= 200
+        assert (one.recall[-1], one.recall[0]) == (0.0, 1.0)
+    true[:, 1] = False
+    assert [one.label for one in curves(["a", "b", "c"], true, sharp)] == ["a", "c"]
