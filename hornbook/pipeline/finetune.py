@@ -163,9 +163,7 @@ class FinetuneStage:
         """Most tokens that the model reads."""
         return self.base.model.config.context_length
 
-    def training(
-        self, settings: ClassificationSettings | InstructionSettings
-    ) -> FinetuningSettings:
+    def training(self, settings: TaskSettings) -> FinetuningSettings:
         """How the mode is trained."""
         return settings.lora_training if self.mode == "lora" else settings.training
 

@@ -1,0 +1,72 @@
+"""A classifier of the user's own table: what is held out, what is reported, whole files classified."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hornbook.cli import _run
+from tests.cli.tiny import TINY
+
+WORDS = {"cheap": "money", "prize": "money", "goal": "sport", "match": "sport"}
+SMALL = [s for s in TINY if not s.startswith(("world.", "instruct"))]
+
+
+def write_table(path: Path, several: bool) -> list[str]:
+    """Texts whose labels hang on their words; an empty label is none of them."""
+    rows, texts = [], []
+    for number in range(120):
+        words = [word for at, word in enumerate(WORDS) if number >> at & 1]
+        labels = sorted({WORDS[word] for word in words})
+        text = f"message {number} about {' and '.join(words) or 'nothing'} at noon"
+        label = ";".join(labels) if several else ("money" if "money" in labels else "other")
+        texts.append(text)
+        rows.append(f"{text},{label}\n")
+    path.write_text("text,label\n" + "".join(rows), encoding="utf-8")
+    return texts
+
+
+def lines_of(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_table_of_the_users(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], several: bool
+) -> None:
+    texts = write_table(tmp_path / "a.csv", several)
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text(
+        f"[corpus]\nsource = '{tmp_path}/a.csv'\n"
+        f"[classification]\npath = '{tmp_path}/a.csv'\ntrain = ['lora']\npooling = 'mean'\n"
+        f"imbalance = 'class-weights'\nmulti_label = {str(several).lower()}\n"
+        "[lora]\nrank = 2\ndora = true\n[classification.lora_training]\nb_lr_ratio = 4.0\n"
+    )
+    run = tmp_path / "run"
+    assert _run(["finetune", "classify", str(recipe), *SMALL, f"run.directory={run}"]) == 0
+    stage = run / "classify-lora"
+    results = json.loads((stage / "results.json").read_text("utf-8"))
+    assert results["examples"]["test"] == pytest.approx(24, abs=2)
+    predictions = lines_of(stage / "predictions.jsonl")
+    read = "".join((run / f"corpus/{s}.jsonl").read_text("utf-8") for s in ("train", "validation"))
+    assert not any(one["text"] in read for one in predictions)  # nor by pre-training
+    assert sum(text in read for text in texts) > 60
+    pictures = {path.stem for path in stage.glob("*.svg")}
+    assert {"roc", "precision-recall"} <= pictures
+    assert ("reliability" in pictures) == ("calibration" in results) == (not several)
+    page = (run / "report.html").read_text("utf-8")
+    assert "TF-IDF and logistic regression" in page
+    capfd.readouterr()
+
+    (tmp_path / "in.jsonl").write_text('{"id": 7, "text": "a cheap match"}\n{"text": "no"}\n')
+    out = tmp_path / "out.jsonl"
+    assert _run(["classify", str(stage), str(tmp_path / "in.jsonl"), "--output", str(out)]) == 0
+    first, second = lines_of(out)
+    assert first["id"] == 7
+    assert second["probabilities"].keys() == set(results["labels"])
+    assert isinstance(first["predicted"], list) == several
+    capfd.readouterr()
+    assert _run(["classify", str(stage), str(tmp_path / "in.jsonl")]) == 0
+    assert [json.loads(line) for line in capfd.readouterr().out.splitlines()] == [first, second]
+    assert _run(["evaluate", str(stage), str(tmp_path / "a.csv")]) == 0
