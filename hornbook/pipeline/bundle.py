@@ -124,6 +124,11 @@ class Bundle:
         """Whether a classifier's texts can be of several classes."""
         return bool(self.facts.get("many"))
 
+    @property
+    def separator(self) -> str | None:
+        """What stands between the labels of one text in a table; None where each has one."""
+        return str(self.facts.get("separator", ";")) if self.many else None
+
     def complete(self, prompt: str, settings: GenerationSettings) -> Iterator[str]:
         """Pieces of text that continue `prompt`."""
         self.require_language_model()

@@ -49,7 +49,7 @@ def classified(
             yield json.dumps({**record, **found}, ensure_ascii=False, default=str) + "\n"
 
 
-def decide(bundle: Bundle, row: "np.ndarray[Any, Any]", threshold: float | None) -> Any:
+def decide(bundle: Bundle, row: "np.ndarray[Any, Any]", threshold: float | None = None) -> Any:
     """The class that probabilities (labels,) speak for; the classes, where there can be several.
 
     `threshold` is the probability from which on a class counts (0.5 when not given), where there are

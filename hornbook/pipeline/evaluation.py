@@ -15,7 +15,7 @@ from rich.text import Text
 from hornbook import artifact
 from hornbook.corpus.files import parse_json, read_text
 from hornbook.corpus.readers import read_documents
-from hornbook.corpus.tables import read_labelled
+from hornbook.corpus.tables import Labelled
 from hornbook.errors import HornbookError
 from hornbook.evaluation.answer_metrics import MeasuredAnswers, comparison_table, measure_answers
 from hornbook.evaluation.intervals import (
@@ -26,10 +26,12 @@ from hornbook.evaluation.intervals import (
     ratio_interval,
 )
 from hornbook.evaluation.text_losses import text_losses, window_losses
+from hornbook.finetuning.classification import labels_of
 from hornbook.finetuning.conversations import read_conversations
 from hornbook.inference.answers import ANSWER_TOKENS
 from hornbook.pipeline.bundle import Bundle
-from hornbook.pipeline.measure import answer_all, classification_of
+from hornbook.pipeline.classify_file import decide
+from hornbook.pipeline.measure import answer_all, classification_of, labelled_for
 
 CONVERSATIONS = (".json", ".jsonl", ".csv", ".tsv")
 """Data that a follower of instructions is asked; on any other it is measured as a language model."""
@@ -143,30 +145,31 @@ def _classification(
     report = classification_of(bundle, data, *columns)
     parts: list[RenderableType] = [report]
     comparisons = {}
-    examples = read_labelled(data, *columns)
+    examples = labelled_for(bundle, data, *columns).test
     if against is not None:
-        comparisons["right"] = compare_means(
-            _right(bundle, examples, columns, data), _right(against, examples, columns, data)
-        )
+        known = labelled_for(against, data, *columns)
+        if known.separator is None and bundle.many:
+            raise HornbookError(
+                f"{bundle.path} gives a text several labels and {against.path} gives one; the two "
+                "cannot be compared."
+            )
+        comparisons["right"] = compare_means(_right(bundle, examples), _right(against, examples))
         parts.append(comparison_table(str(bundle.path), str(against.path), comparisons))
     scores = {name: value for name, value in report.as_dict().items() if name != "wrong"}
     prompts = [[example.text, example.label] for example in examples]
     return _evaluation(scores, parts, prompts, bundle, options, comparisons, against)
 
 
-def _right(
-    bundle: Bundle, examples: Sequence[Any], columns: tuple[str, str], data: Path
-) -> npt.NDArray[np.float64]:
+def _right(bundle: Bundle, examples: Sequence[Labelled]) -> npt.NDArray[np.float64]:
     """Which of the texts a classifier takes for what they are, 1 or 0 each."""
-    from hornbook.finetuning.classification import classify
-
-    labels = bundle.labels
-    texts = [example.text for example in examples]
-    longest = bundle.facts["max_length"]
-    found = classify(bundle.model, bundle.tokenizer, texts, bundle.runtime, max_length=longest)
-    given = [labels[index] for index in found.argmax(axis=1)]
-    pairs = zip(given, examples, strict=True)
-    return np.array([float(label == example.label) for label, example in pairs])
+    separator = bundle.separator
+    found = bundle.classify([example.text for example in examples])
+    given = [decide(bundle, row) for row in found]
+    pairs = [
+        (set(one) if isinstance(one, list) else {one}, set(labels_of(example, separator)))
+        for one, example in zip(given, examples, strict=True)
+    ]
+    return np.array([float(one == labels) for one, labels in pairs])
 
 
 def _perplexity(

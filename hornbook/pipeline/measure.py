@@ -23,7 +23,17 @@ def classification_of(
     Raises:
         HornbookError: the table is no good, or has a label that the classifier does not know.
     """
-    separator = str(bundle.facts.get("separator", ";")) if bundle.many else None
+    splits = labelled_for(bundle, data, text_column, label_column)
+    return report_of(splits, splits.test, bundle.classify([e.text for e in splits.test]))
+
+
+def labelled_for(bundle: Bundle, data: Path, text_column: str, label_column: str) -> LabelledSplits:
+    """A table of labelled texts, all of them as a classifier's test set.
+
+    Raises:
+        HornbookError: the table is no good, or has a label that the classifier does not know.
+    """
+    separator = bundle.separator
     examples = read_labelled(data, text_column, label_column, None, separator)
     labels = tuple(bundle.labels)
     unknown = {name for e in examples for name in labels_of(e, separator)} - set(labels)
@@ -31,8 +41,7 @@ def classification_of(
         raise HornbookError(
             f"{data} has the label {min(unknown)!r}; this classifier knows {', '.join(labels)}."
         )
-    splits = LabelledSplits(labels, [], [], examples, separator)
-    return report_of(splits, examples, bundle.classify([example.text for example in examples]))
+    return LabelledSplits(labels, [], [], examples, separator)
 
 
 def answer_all(
