@@ -137,9 +137,13 @@ class LoRALinear(nn.Module):
         weight, bias = self.base.weight, self.base.bias
         if self.magnitude is None:
             return self._corrected(x, bias)
-        gain = (self.magnitude / self._lengths()).to(compute_dtype(x, weight))  # (d_out,)
-        y = self._corrected(x, None) * gain
+        y = self._corrected(x, None) * self.gain().to(compute_dtype(x, weight))
         return y if bias is None else y + bias.to(y.dtype)
+
+    def gain(self) -> Tensor:
+        """DoRA's factor on each output before the bias, (d_out,)."""
+        assert self.magnitude is not None
+        return self.magnitude / self._lengths()
 
     def _corrected(self, x: Tensor, bias: Tensor | None) -> Tensor:
         """W x + bias + scale * B (A x)."""
@@ -169,7 +173,7 @@ class LoRALinear(nn.Module):
         if self.magnitude is None:
             return added
         weight = (self._unmerged_weight if self.merged else self.base.weight).float()  # type: ignore[union-attr]
-        return weight.add(added).mul_((self.magnitude / self._lengths())[:, None]).sub_(weight)
+        return weight.add(added).mul_(self.gain()[:, None]).sub_(weight)
 
     @torch.no_grad()
     def merge(self) -> None:
@@ -309,15 +313,23 @@ def merge_lora(model: nn.Module) -> list[str]:
     Returns:
         The names of the layers merged.
     """
-    names = []
-    for name, layer in list(lora_layers(model)):
+    for _, layer in lora_layers(model):
         layer.merge()
+    return list(take_off_lora(model))
+
+
+def take_off_lora(model: nn.Module) -> dict[str, LoRALinear]:
+    """Put every adapted layer's base back in its place; the adapter's layers by name.
+
+    The bases are as they are: with the correction in them where it was merged.
+    """
+    layers = dict(lora_layers(model))
+    for name, layer in layers.items():
         set_submodule(model, name, layer.base)
-        names.append(name)
     for name, module in list(model.named_modules()):
         if isinstance(module, FrozenLinear):
             set_submodule(model, name, module.thawed())
-    return names
+    return layers
 
 
 def lora_layers(model: nn.Module) -> Iterator[tuple[str, LoRALinear]]:
