@@ -218,7 +218,7 @@ class Tokenizer:
 
     def to_json(self) -> str:
         """The content of its tokenizer.json, for libraries that read such a file."""
-        return self._json
+        return self._json.decode()
 
     @property
     def slow_reason(self) -> str:
