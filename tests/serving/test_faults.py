@@ -20,7 +20,7 @@ CHAT: dict[str, Any] = {"messages": [{"role": "user", "content": "Where is the c
 TEXT: dict[str, Any] = {"prompt": "The cat"}
 
 
-def endless(server: Running, max_tokens: int = 4000) -> dict[str, Any]:
+def endless(server: Running, max_tokens: int = 29_000) -> dict[str, Any]:
     """A request for a text that does not end by itself."""
     bias = {str(number): -100 for number in server.served.ends}
     return {**TEXT, "max_tokens": max_tokens, "logit_bias": bias}
@@ -226,7 +226,7 @@ def hang_up(connection: socket.socket) -> None:
 
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_client_that_goes_away_frees_its_row(start: Callable[..., Any], stream: bool) -> None:
-    with start("pretrain", bundle=make_bundle("pretrain", context_length=4096)) as server:
+    with start("pretrain", bundle=make_bundle("pretrain", context_length=30_000)) as server:
         engine = server.served.engine
         body = json.dumps({**endless(server), "stream": stream, "n": 3}).encode()
         head = f"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
@@ -236,12 +236,12 @@ def test_a_client_that_goes_away_frees_its_row(start: Callable[..., Any], stream
             time.sleep(0.002)
         hang_up(connection)
         assert server.free()
-        assert engine.steps < 3000
+        assert engine.steps < 20_000
 
 
 def test_a_full_queue_says_when_to_come_again(start: Callable[..., Any]) -> None:
     engine = EngineSettings(rows=1, queue=2)
-    bundle = make_bundle("pretrain", context_length=4096)
+    bundle = make_bundle("pretrain", context_length=30_000)
     with start("pretrain", bundle=bundle, engine=engine) as server:
         long = {**endless(server), "stream": True}
         with server.http.stream("POST", "/v1/completions", json=long) as first:
@@ -256,12 +256,12 @@ def test_a_full_queue_says_when_to_come_again(start: Callable[..., Any]) -> None
 
 def test_time_is_limited(start: Callable[..., Any]) -> None:
     engine = EngineSettings(rows=1, queue=8, seconds=0.3)
-    bundle = make_bundle("pretrain", context_length=8192)
+    bundle = make_bundle("pretrain", context_length=30_000)
     with start("pretrain", bundle=bundle, engine=engine) as server:
         found: list[Any] = []
 
         def ask() -> None:
-            found.append(server.post("/v1/completions", **endless(server, 8000), seed=1))
+            found.append(server.post("/v1/completions", **endless(server), seed=1))
 
         threads = [threading.Thread(target=ask) for _ in range(2)]
         for thread in threads:
@@ -271,13 +271,13 @@ def test_time_is_limited(start: Callable[..., Any]) -> None:
         assert sorted(response.status_code for response in found) == [200, 429]
         written = next(response for response in found if response.status_code == 200).json()
         assert written["choices"][0]["finish_reason"] == "length"
-        assert written["usage"]["completion_tokens"] < 8000
+        assert written["usage"]["completion_tokens"] < 29_000
 
 
 def test_a_failed_engine_says_so_to_everybody(
     start: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    bundle = make_bundle("pretrain", context_length=4096)
+    bundle = make_bundle("pretrain", context_length=30_000)
     with start("pretrain", bundle=bundle) as server:
         found: list[Any] = []
 
@@ -313,7 +313,7 @@ def test_figures(pretrain: Running) -> None:
 def test_slow_readers_are_given_up(start: Callable[..., Any]) -> None:
     bundle = make_bundle("pretrain", context_length=30_000)
     with start("pretrain", bundle=bundle, max_unread_seconds=0.3) as server:
-        asked = {**endless(server, 29_000), "stream": True, "logprobs": 20}
+        asked = {**endless(server), "stream": True, "logprobs": 20}
         body = json.dumps(asked).encode()
         head = f"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
         with socket.socket() as connection:
