@@ -159,8 +159,9 @@ class Engine:
                     f"{len(self._open)} answers are being written or wait; try again later."
                 )
             self._open.update(orders)
+        until = time.monotonic() + self.settings.seconds
         for order in orders:
-            order.until = time.monotonic() + self.settings.seconds
+            order.until = until
             self._inbox.put(lambda order=order: self._begin(order))  # type: ignore[misc]
 
     def cancel(self, orders: Sequence[Order]) -> None:
