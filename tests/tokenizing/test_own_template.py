@@ -87,6 +87,14 @@ def test_trained_is_what_the_assistant_says_and_its_end(template: str) -> None:
     assert stop_ids(tokenizer, "tokenizer") >= {tokenizer.token_id("<|im_end|>")}
 
 
+def test_what_stands_before_the_end_is_trained_too() -> None:
+    broken = CHATML.replace("message.content + '<|im_end|>'", "message.content + '\\n<|im_end|>'")
+    tokenizer = _tokenizer(broken)
+    encoded = encode_conversation(tokenizer, CHAT[1:3], "tokenizer")
+    learnt = [i for i, trained in zip(encoded.ids, encoded.trained, strict=True) if trained]
+    assert tokenizer.decode(learnt) == "Hi. \n<|im_end|>"
+
+
 def test_it_is_the_built_in_chatml() -> None:
     tokenizer = _tokenizer(CHATML)
     assert encode_conversation(tokenizer, CHAT, "tokenizer") == encode_conversation(
