@@ -14,5 +14,6 @@ words.py       where spaces go between words and punctuation
 streaming.py   text of ids that arrive one by one
 templates.py   conversations as ids: Alpaca, Phi-3, ChatML, Llama 3 and Hornbook's own
 own_template.py  the chat template (Jinja) that a tokenizer brings along, rendered by jinja_worker.py
+jinja_templates.py  those of templates.py in Jinja and Go, for other programs
 statistics.py  how well a tokenizer fits a text
 """

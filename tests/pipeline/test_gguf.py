@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from hornbook.checkpoints.export.gguf_file import modelfile
-from hornbook.checkpoints.export.gguf_vocabulary import pattern_name
+from hornbook.checkpoints.export.gguf_vocabulary import GPT2, QWEN2, pattern_name
+from hornbook.checkpoints.export.gguf_vocabulary import LLAMA3 as LLAMA3_PATTERN
 from hornbook.checkpoints.families.known import FAMILIES
 from hornbook.errors import HornbookError
 from hornbook.inference.generate import GenerationSettings, generate
@@ -150,6 +151,42 @@ def test_gpt2s_own_tokenizer_gives_the_same_ids(tmp_path):
     save_bundle(tmp_path / "run" / "pretrain", model, tokenizer, {"task": "pretrain"})
     path = export_as_gguf(tmp_path / "run" / "pretrain", tmp_path / "out", "q8_0")
     text = (DATA / "the-verdict.txt").read_text()[:3000] + "  \n\n\t x  12345 don't DON'T 你好 🙂"
+    with read_by_llama_cpp(path) as llama:
+        assert llama.tokenize(text.encode(), add_bos=False, special=False) == tokenizer.encode(text)
+
+
+ODD = "We're HERE'S 12345 67\n\n\n  x\t\ty  don't DON'T;;;\r\n ...naïve 你好 a1b22 (see [x])! " * 2
+
+
+@pytest.mark.parametrize("name", ["llama-bpe", "qwen2", "smollm", "gpt-2"])
+def test_the_patterns_of_published_tokenizers_give_the_same_ids(tmp_path, name):
+    tokenizers = pytest.importorskip("tokenizers")
+    before, whole = tokenizers.pre_tokenizers, tokenizers.models.BPE()
+    first = {
+        "llama-bpe": lambda: before.Split(tokenizers.Regex(LLAMA3_PATTERN), "isolated"),
+        "qwen2": lambda: before.Split(tokenizers.Regex(QWEN2), "isolated"),
+        "gpt-2": lambda: before.Split(tokenizers.Regex(GPT2), "isolated"),
+        "smollm": lambda: before.Digits(individual_digits=True),
+    }[name]()
+    library = tokenizers.Tokenizer(whole)
+    last = before.ByteLevel(add_prefix_space=False, use_regex=name == "smollm")
+    library.pre_tokenizer = before.Sequence([first, last])
+    library.decoder = tokenizers.decoders.ByteLevel()
+    trainer = tokenizers.trainers.BpeTrainer(
+        vocab_size=500,
+        special_tokens=["<|endoftext|>"],
+        initial_alphabet=before.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    library.train_from_iterator([ODD, TEXT] * 3, trainer)
+    tree = json.loads(library.to_str())
+    tree["model"]["ignore_merges"] = name == "llama-bpe"
+    assert pattern_name(tree) == name
+    tokenizer = Tokenizer(tree, "test")
+    model = random_model(small_config("gpt2-mini", tokenizer.vocab_size, n_layers=1))
+    save_bundle(tmp_path / "run" / "pretrain", model, tokenizer, {"task": "pretrain"})
+    path = export_as_gguf(tmp_path / "run" / "pretrain", tmp_path / "out", "f16")
+    text = ODD + TEXT + "  999 I'LL\n \n"
     with read_by_llama_cpp(path) as llama:
         assert llama.tokenize(text.encode(), add_bos=False, special=False) == tokenizer.encode(text)
 
