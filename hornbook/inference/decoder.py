@@ -24,6 +24,7 @@ class Decoder:
         runtime: its dtype is that of the weights; float32 when not given.
         capacity: most tokens of a text; the model's context length when not given.
         weights: what the linear layers' weights are kept as, in place of the runtime's dtype.
+        vocab_size: how many ids there are tokens for, where the model has more, as padded ones do.
         steady: fill steps up to so many rows that no text's bits hang on how many others there are
             (see `steady_rows`).
     """
@@ -36,6 +37,7 @@ class Decoder:
         capacity: int | None = None,
         weights: Weights | None = None,
         steady: bool = False,
+        vocab_size: int | None = None,
     ) -> None:
         table = model.embedding.token.weight
         narrow = runtime is not None and runtime.dtype == torch.bfloat16
@@ -43,6 +45,7 @@ class Decoder:
         self.device = table.device
         self.config = model.config
         self.rows = rows
+        self._known = slice(vocab_size)
         self.cache = RowsCache(
             model.config, rows, self.device, table.dtype, capacity, model.embedding.reach
         )
@@ -66,7 +69,7 @@ class Decoder:
         with torch.inference_mode(), _evaluating(self.model):
             hidden = self.model.hidden(ids, cache)[:, -last:]  # (rows, last, embed_dim)
             logits: Tensor = self.model.head(hidden).float()
-        return logits
+        return logits[..., self._known]
 
     def step(self, tokens: Sequence[int]) -> Tensor:
         """Read one token of each row in use; logits of what comes next, float32 (rows in use, vocab)."""
@@ -75,7 +78,7 @@ class Decoder:
         with torch.inference_mode(), _evaluating(self.model):
             hidden = self.model.hidden(ids, self.cache)[:, -1]  # (rows, embed_dim)
             logits: Tensor = self.model.head(hidden).float()
-        return logits[: len(tokens)]
+        return logits[: len(tokens), self._known]
 
 
 @contextlib.contextmanager

@@ -110,7 +110,14 @@ class Engine:
         self.settings = settings or EngineSettings()
         self.config = model.config
         self._tokenizer = tokenizer
-        self._decoder = Decoder(model, self.settings.rows, runtime, weights=weights, steady=True)
+        self._decoder = Decoder(
+            model,
+            self.settings.rows,
+            runtime,
+            weights=weights,
+            steady=True,
+            vocab_size=tokenizer.vocab_size,
+        )
         self._batch = Batch(self._decoder)
         self._orders: dict[Text, Order] = {}
         self._inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()

@@ -118,6 +118,20 @@ def test_a_greedy_answer_is_what_generate_writes(model: Transformer, tokenizer: 
     assert [piece.choice.token for piece in pieces if piece.choice] == expected
 
 
+def test_ids_without_a_token_are_never_written(tokenizer: Tokenizer) -> None:
+    config = ModelConfig(
+        vocab_size=tokenizer.vocab_size + 5000, context_length=64, embed_dim=16, n_layers=1,
+        n_heads=2,
+    )  # fmt: skip
+    engine = start(Transformer(config).eval(), tokenizer)
+    asker = Asker([1], temperature=2.0, top_k=None, max_new_tokens=50)
+    engine.submit([asker.order])
+    tokens = [piece.choice.token for piece in asker.all() if piece.choice]
+    engine.stop()
+    assert len(tokens) == 50
+    assert max(tokens) < tokenizer.vocab_size
+
+
 def test_who_is_cancelled_gets_nothing_more_and_frees_the_row(
     model: Transformer, tokenizer: Tokenizer
 ) -> None:
