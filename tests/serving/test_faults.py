@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from hornbook.errors import HornbookError
-from hornbook.inference.engine import EngineSettings
+from hornbook.inference.engine import EngineSettings, Order
+from hornbook.inference.settings import GenerationSettings
 from hornbook.serving.app import create_app
 from hornbook.serving.settings import ServerSettings
 from tests.serving.conftest import Running, make_bundle
@@ -240,16 +241,15 @@ def test_a_client_that_goes_away_frees_its_row(start: Callable[..., Any], stream
 
 
 def test_a_full_queue_says_when_to_come_again(start: Callable[..., Any]) -> None:
-    engine = EngineSettings(rows=1, queue=2)
-    bundle = make_bundle("pretrain", context_length=30_000)
-    with start("pretrain", bundle=bundle, engine=engine) as server:
-        long = {**endless(server), "stream": True}
-        with server.http.stream("POST", "/v1/completions", json=long) as first:
-            next(first.iter_lines())
-            refused = server.post("/v1/completions", **TEXT, n=3)
-            assert refused.status_code == 429
-            assert int(refused.headers["retry-after"]) > 0
-            assert error_of(refused)["code"] == "busy"
+    with start("pretrain", engine=EngineSettings(rows=1, queue=2)) as server:
+        engine, hold = server.served.engine, threading.Event()
+        engine.call(hold.wait)  # nothing is written meanwhile
+        engine.submit([Order([1], GenerationSettings(max_new_tokens=2), lambda _: None)])
+        refused = server.post("/v1/completions", **TEXT, n=3)
+        assert refused.status_code == 429
+        assert int(refused.headers["retry-after"]) > 0
+        assert error_of(refused)["code"] == "busy"
+        hold.set()
         assert server.free()
         assert server.post("/v1/completions", **TEXT, n=3, max_tokens=2).status_code == 200
 
