@@ -173,7 +173,7 @@ def test_directories_are_flushed_too_before_the_rename(
 ) -> None:
     """Else a power failure could leave a directory that lacks its files' names."""
     flushed: list[str] = []
-    monkeypatch.setattr(artifact, "_flush", lambda path: flushed.append(path.name))
+    monkeypatch.setattr(artifact, "flush", lambda path: flushed.append(path.name))
     make(tmp_path / "made")
     assert {"data.txt", "part", "manifest.json"} <= set(flushed)
     assert flushed[-2].startswith(".made")  # the new directory, then the one that holds its name

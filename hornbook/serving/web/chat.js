@@ -6,7 +6,7 @@ import { failed, shell } from "/assets/shell.js";
 
 const STORE = "conversations", SETTINGS = "chat-settings";
 const DEFAULTS = { system: "", temperature: 0.8, top_p: 1, max_tokens: 256, seed: "" };
-const page = { model: null, task: "instruct", talks: load(STORE, []), at: null, room: 1, settings: { ...DEFAULTS, ...load(SETTINGS, {}) }, abort: null };
+const page = { model: null, task: "instruct", talks: load(STORE, []), at: null, room: 1, ready: null, settings: { ...DEFAULTS, ...load(SETTINGS, {}) }, abort: null };
 
 function load(key, otherwise) {
   try { return JSON.parse(localStorage.getItem(key)) ?? otherwise; } catch { return otherwise; }
@@ -134,10 +134,11 @@ async function classify(message) {
 async function answer() {
   const message = { role: "assistant", content: "", writing: true };
   const own = talk();
-  const [path, body] = request();
-  own.messages.push(message);
   page.abort = new AbortController();
   sendButton.textContent = "Stop";
+  await page.ready?.catch(() => {}); // what is asked depends on what the model is for
+  const [path, body] = request();
+  own.messages.push(message);
   draw();
   const node = messages.lastElementChild;
   const started = performance.now();
@@ -183,7 +184,12 @@ function settings() {
   h("label", { class: "field", for: "system" }, "system message", systemArea));
 }
 
-async function chooseModel(name) {
+function chooseModel(name) {
+  page.ready = learnAbout(name);
+  return page.ready;
+}
+
+async function learnAbout(name) {
   page.model = name;
   const about = await get("/api/explore/about", { model: name });
   page.task = about.task;
