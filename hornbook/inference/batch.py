@@ -18,8 +18,14 @@ from hornbook.model.kv_cache import KVCache
 CHUNK = 256
 """Most tokens of a prompt that are read at once, so that other texts wait no longer than that."""
 
-Event = tuple["Text", Choice | None]
-"""What a step has brought a text: its next token, or its end without one."""
+Ended = Literal["stop", "length"]
+"""Why a text has ended."""
+
+Event = tuple["Text", Choice | None, Ended | None]
+"""What a step has brought a text: its next token, if any, and why it ends with it, if it does.
+
+A text that is read in a step is written in the same step: it can have two events in one.
+"""
 
 
 class Text:
@@ -54,7 +60,7 @@ class Text:
         """The first token that the model still has in view."""
         numbers = random.Random(f"{settings.seed}/{stream}")
         self.sampler = Sampler(settings, prompt, numbers, top_logprobs, constraint)
-        self.ended: Literal["stop", "length"] | None = None
+        self.ended: Ended | None = None
         """Why it has ended, if it has."""
 
     @property
@@ -144,7 +150,7 @@ class Batch:
                 continue
             self._reading = None
             choice = choose_all(logits, [text.sampler])[0]
-            events.append((text, text.accept(choice, self._decoder.config.context_length)))
+            events.append(_go_on(text, choice, self._decoder.config.context_length))
             if text.ended is None:
                 self._decoder.cache.join(self._cache)
                 self._rows.append(text)
@@ -165,9 +171,8 @@ class Batch:
         logits = self._decoder.step([text.ids[-1] for text in self._rows])
         choices = choose_all(logits, [text.sampler for text in self._rows])
         context = self._decoder.config.context_length
-        events: list[Event] = [
-            (text, text.accept(choice, context))
-            for text, choice in zip(self._rows, choices, strict=True)
+        events = [
+            _go_on(text, choice, context) for text, choice in zip(self._rows, choices, strict=True)
         ]
         for row in reversed(range(len(self._rows))):
             if self._rows[row].ended is not None:
@@ -190,6 +195,11 @@ class Batch:
         self._decoder.cache.leave(row)
         self._rows[row] = self._rows[-1]
         self._rows.pop()
+
+
+def _go_on(text: Text, choice: Choice, context_length: int) -> Event:
+    accepted = text.accept(choice, context_length)
+    return text, accepted, text.ended
 
 
 def check_prompts(config: ModelConfig, prompts: Sequence[Sequence[int]]) -> None:

@@ -11,13 +11,13 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import Field
 
 from hornbook.config import Settings
 from hornbook.errors import HornbookError
-from hornbook.inference.batch import CHUNK, Batch, Text, check_prompts
+from hornbook.inference.batch import CHUNK, Batch, Ended, Text, check_prompts
 from hornbook.inference.decoder import Decoder
 from hornbook.inference.sampler import Choice, Constraint
 from hornbook.inference.settings import GenerationSettings
@@ -28,7 +28,6 @@ from hornbook.runtime import Runtime
 from hornbook.tokenizing.tokenizer import Tokenizer
 
 T = TypeVar("T")
-Ended = Literal["stop", "length"]
 
 
 class EngineSettings(Settings):
@@ -196,9 +195,9 @@ class Engine:
     def _work(self) -> None:
         try:
             while self._take_in():
-                for text, choice in self._batch.step(read_at_most=CHUNK):
+                for text, choice, ended in self._batch.step(read_at_most=CHUNK):
                     if text in self._orders:
-                        self._grow(self._orders[text], choice)
+                        self._grow(self._orders[text], choice, ended)
                 self.steps += 1
                 self._end_late()
             self._die("the server is stopping.")
@@ -229,13 +228,12 @@ class Engine:
         self._orders[order.text] = order
         self._batch.add(order.text)
 
-    def _grow(self, order: Order, choice: Choice | None) -> None:
+    def _grow(self, order: Order, choice: Choice | None, ended: Ended | None) -> None:
         """Hand over what a step has brought."""
         text, words = order.text, order.words
         assert text is not None
         assert words is not None
         piece = words.add(choice.token) if choice is not None else ""
-        ended: Ended | None = text.ended
         if words.stopped:
             ended = "stop"
             self._batch.drop(text)

@@ -75,6 +75,6 @@ def _write(
         numbers[text] = number
         batch.add(text)
     while batch.busy:
-        for text, choice in batch.step():
+        for text, choice, _ in batch.step():
             if choice is not None:
                 yield numbers[text], choice.token

@@ -55,7 +55,8 @@ def of_validation(error: ValidationError) -> ApiError:
 
 def _is_kind(part: int | str) -> bool:
     """Whether a part of a place names a branch of a union and no field."""
-    return isinstance(part, str) and ("[" in part or part in ("str", "int", "function-after"))
+    kinds = ("str", "int", "constrained-str", "constrained-int", "function-after")
+    return isinstance(part, str) and ("[" in part or part in kinds)
 
 
 def as_api_error(error: Exception) -> ApiError:

@@ -118,6 +118,21 @@ def test_a_greedy_answer_is_what_generate_writes(model: Transformer, tokenizer: 
     assert [piece.choice.token for piece in pieces if piece.choice] == expected
 
 
+@pytest.mark.parametrize("tokens", [1, 2, 3])
+def test_the_shortest_answers_are_whole(
+    model: Transformer, tokenizer: Tokenizer, tokens: int
+) -> None:
+    engine = start(model, tokenizer)
+    asker = Asker(tokenizer.encode(TEXTS[0]), temperature=0.0, max_new_tokens=tokens)
+    engine.submit([asker.order])
+    pieces = asker.all()
+    engine.stop()
+    expected = list(generate(model, list(asker.order.prompt), asker.order.settings))
+    assert len(expected) == tokens
+    assert [piece.choice.token for piece in pieces if piece.choice] == expected
+    assert [piece.ended for piece in pieces] == [None] * (tokens - 1) + ["length"]
+
+
 def test_ids_without_a_token_are_never_written(tokenizer: Tokenizer) -> None:
     config = ModelConfig(
         vocab_size=tokenizer.vocab_size + 5000, context_length=64, embed_dim=16, n_layers=1,

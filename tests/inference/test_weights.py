@@ -72,7 +72,7 @@ def test_a_steady_decoder_writes_the_same_in_any_company(
             if coming and step % every == 0:
                 batch.add(coming.pop(0))
             step += 1
-            for one, choice in batch.step(read_at_most=8):
+            for one, choice, _ in batch.step(read_at_most=8):
                 found[texts[one]].append(choice)
         return found
 
