@@ -90,6 +90,10 @@ def export_adapter(source: Path, out: Path, base: str | None, as_gguf: bool = Fa
         HornbookError: there is no adapter, something stands at `out`, or no family has the model.
     """
     require_free(out)
+    if not source.exists():
+        raise HornbookError(
+            f"{source}: no such model; give a folder such as runs/NAME/instruct-lora."
+        )
     if not (source / ADAPTER).is_dir():
         raise HornbookError(f"{source} has no {ADAPTER}/ in it; export the model itself.")
     loaded, _, manifest = load_adapted(source, "cpu")

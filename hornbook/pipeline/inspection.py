@@ -27,7 +27,7 @@ def inspect_model(
     Raises:
         HornbookError: neither a preset nor a model.
     """
-    if what in PRESETS or not (is_hub_model(what) or Path(what).exists()):
+    if what in PRESETS or not (is_hub_model(what) or "/" in what or Path(what).exists()):
         config = resolve(ModelSettings(preset=what), vocab_size)
         with torch.device("meta"):  # shapes without memory: the largest preset shows at once
             model = Transformer(config)

@@ -175,7 +175,10 @@ def test_a_pickle_is_not_opened(model: Path, capfd: Capture) -> None:
 
 
 def test_models_that_are_not_there(run_directory: Path, tmp_path: Path, capfd: Capture) -> None:
-    assert "no such model" in refused(capfd, "generate", str(tmp_path / "nowhere"))
+    nowhere = str(tmp_path / "nowhere")
+    assert "no such model" in refused(capfd, "generate", nowhere)
+    assert "no such model" in refused(capfd, "inspect", nowhere)
+    assert "no such model" in refused(capfd, "export", "peft", nowhere, str(tmp_path / "out"))
     sentence = refused(capfd, "generate", str(run_directory), "x")
     assert "there are" in sentence
     assert "instruct-full" in sentence
