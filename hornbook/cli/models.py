@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hornbook.cli.arguments import Overrides
+from hornbook.errors import HornbookError
 
 if TYPE_CHECKING:
     from hornbook.inference.generate import GenerationSettings
@@ -99,11 +100,16 @@ def classify(
     from hornbook.artifact import new_file
     from hornbook.cli.streaming import read_lines
     from hornbook.console import track
-    from hornbook.pipeline.classify_file import classified, decide, is_file_of_texts
+    from hornbook.pipeline.classify_file import KINDS, classified, decide, is_file_of_texts
     from hornbook.pipeline.tables import print_probabilities
 
+    files = [text for text in texts if is_file_of_texts(text)]
+    if len(texts) > 1 and files:
+        raise HornbookError(f"{files[0]}: one file at a time, and no other texts beside it.")
+    if output is not None and not files:
+        raise HornbookError(f"--output takes the results of a file ({', '.join(KINDS)}).")
     bundle = open_model(model)
-    if len(texts) == 1 and is_file_of_texts(texts[0]):
+    if files:
         results = classified(bundle, Path(texts[0]), text_column, threshold)
         if output is None:
             sys.stdout.writelines(results)

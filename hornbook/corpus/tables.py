@@ -181,30 +181,55 @@ def read_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     Raises:
         HornbookError: not readable, of another kind, or not such a list or table.
     """
+    for where, record in records_or_faults(path):
+        if isinstance(record, HornbookError):
+            raise record
+        yield where, record
+
+
+def records_or_faults(path: Path) -> Iterator[tuple[str, dict[str, Any] | HornbookError]]:
+    """As `read_records`, with the fault in place of each record that is none, and on to the end.
+
+    Raises:
+        HornbookError: the file as a whole is not readable, of another kind, or no list or table.
+    """
     kind = _suffix(path, ".json", ".jsonl", ".csv", ".tsv")
     if kind == ".jsonl":
-        yield from ((f"{path}, line {line}", record) for line, record in json_lines(path))
+        for line, text in numbered_lines(path):
+            if stripped := text.strip():
+                where = f"{path}, line {line}"
+                try:
+                    yield where, require_object(parse_json(stripped, path, line), where)
+                except HornbookError as fault:
+                    yield where, fault
     elif kind == ".json":
         entries = parse_json(read_text(path), path)
         if not isinstance(entries, list) or not entries:
             raise HornbookError(f"{path}: expected a list of entries, an object for each example.")
         for number, entry in enumerate(entries, start=1):
             where = f"{path}, entry {number}"
-            yield where, require_object(entry, where)
+            try:
+                yield where, require_object(entry, where)
+            except HornbookError as fault:
+                yield where, fault
     else:
         yield from _records_of_table(path)
 
 
-def _records_of_table(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def _records_of_table(path: Path) -> Iterator[tuple[str, dict[str, Any] | HornbookError]]:
     rows = _rows(path)
     _, header = next(rows)
     for line, row in rows:
         where = f"{path}, line {line}"
-        if len(row) != len(header):
-            raise HornbookError(
-                f"{where}: {len(row)} fields where the header names {len(header)} columns."
+        if len(row) == len(header):
+            yield where, dict(zip(header, row, strict=True))
+        else:
+            yield (
+                where,
+                HornbookError(
+                    f"{where}: {len(row)} fields where the header names {len(header)} columns."
+                ),
             )
-        yield where, dict(zip(header, row, strict=True))
 
 
 def instruction_of(record: dict[str, Any], where: str) -> Instruction:

@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hornbook.artifact import hash_json
+from hornbook.corpus.files import require_object, string_field
 from hornbook.corpus.tables import read_records
 from hornbook.errors import HornbookError
 from hornbook.evaluation.intervals import Comparison, Interval, compare_means, mean_interval
@@ -208,7 +209,46 @@ def _checked(path: Path, form: str) -> str:
                 raise HornbookError(
                     f"{where}: no field {field!r}; {form} has {', '.join(FIELDS[form])}."
                 )
+        _check_values(record, where, form)
     return str(path.resolve())
+
+
+def _check_values(record: dict[str, Any], where: str, form: str) -> None:
+    """Refuse what the templates of the form could make no question of, or no right answer."""
+    for field in ("question", "ctx"):
+        if field in FIELDS[form]:
+            string_field(record, field, where)
+    if form == "mmlu":
+        choices = record["choices"]
+        if not _is_list_of_texts(choices) or len(choices) != 4:
+            raise HornbookError(f"{where}: 'choices' must be a list of four texts.")
+        if record["answer"] not in (*range(4), *"ABCD"):
+            raise HornbookError(
+                f"{where}: 'answer' is {record['answer']!r}; expected 0 to 3, or A to D."
+            )
+    elif form == "hellaswag":
+        if not _is_list_of_texts(record["endings"]):
+            raise HornbookError(f"{where}: 'endings' must be a list of texts.")
+        last = len(record["endings"]) - 1
+        if str(record["label"]) not in map(str, range(last + 1)):
+            raise HornbookError(
+                f"{where}: 'label' is {record['label']!r}; expected the place of an ending, 0 to {last}."
+            )
+    elif form == "arc":
+        choices = require_object(record["choices"], f"{where}, choices")
+        texts, labels = choices.get("text"), choices.get("label")
+        if not _is_list_of_texts(texts) or not _is_list_of_texts(labels):
+            raise HornbookError(f"{where}: 'choices' must have lists of texts, 'text' and 'label'.")
+        if len(texts) != len(labels) or record["answerKey"] not in labels:
+            raise HornbookError(
+                f"{where}: 'answerKey' must be one of the labels of 'choices', one for each text."
+            )
+    else:
+        string_field(record, "answer", where)
+
+
+def _is_list_of_texts(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(one, str) for one in value)
 
 
 def _scores_in(samples: dict[str, list[dict[str, Any]]]) -> BenchmarkScores:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hornbook.corpus.files import JSON_NAMES, require_text, string_field
-from hornbook.corpus.tables import Instruction, instruction_of, read_records
+from hornbook.corpus.tables import Instruction, instruction_of, records_or_faults
 from hornbook.errors import HornbookError
 from hornbook.tokenizing.templates import Message, messages_of
 
@@ -118,12 +118,19 @@ def examine(path: Path) -> Examined:
         HornbookError: not readable, or of no known form.
     """
     path = Path(path)
-    records = list(read_records(path))
+    records = list(records_or_faults(path))
     if not records:
         raise HornbookError(f"{path} has no examples; add rows below the header.")
-    form = _form_of(records[0][1], records[0][0])
+    sound = ((where, record) for where, record in records if not isinstance(record, HornbookError))
+    where, first = next(sound, ("", None))
+    if first is None:
+        raise HornbookError(str(records[0][1]))
+    form = _form_of(first, where)
     conversations, faults = [], []
     for where, record in records:
+        if isinstance(record, HornbookError):
+            faults.append(str(record))
+            continue
         try:
             conversations.append(conversation_of(record, where, form))
         except HornbookError as fault:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from hornbook.corpus.files import require_object, require_text, string_field
-from hornbook.corpus.tables import read_records
+from hornbook.corpus.tables import read_records, records_or_faults
 from hornbook.errors import HornbookError
 from hornbook.finetuning.conversations import Conversation, messages_in, require_turns
 from hornbook.tokenizing.templates import Message
@@ -51,12 +51,13 @@ def read_pairs(path: Path) -> list[PreferencePair]:
 
 
 def holds_pairs(path: Path) -> bool:
-    """Whether the first record of a file is a pair of answers.
+    """Whether the first record of a file that can be read is a pair of answers.
 
     Raises:
         HornbookError: not readable.
     """
-    first = next((record for _, record in read_records(Path(path))), {})
+    records = (record for _, record in records_or_faults(Path(path)))
+    first = next((record for record in records if not isinstance(record, HornbookError)), {})
     return "chosen" in first or "preferred_output" in first
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from hornbook.corpus.columns import parquet_records
 from hornbook.corpus.files import numbered_lines, string_field
 from hornbook.corpus.tables import read_records
+from hornbook.errors import HornbookError
 from hornbook.pipeline.bundle import Bundle
 
 KINDS = (".txt", ".jsonl", ".csv", ".tsv", ".parquet")
@@ -20,12 +21,21 @@ AT_ONCE = 4_096
 
 
 def is_file_of_texts(word: str) -> bool:
-    """Whether a word on the command line names such a file, and is no text itself."""
+    """Whether a word on the command line names such a file, and is no text itself.
+
+    Raises:
+        HornbookError: it can only be meant for the path of one, and there is none.
+    """
     path = Path(word)
+    if path.suffix.lower() not in KINDS:
+        return False
     try:
-        return path.suffix.lower() in KINDS and path.is_file()
+        found = path.is_file()
     except OSError:  # too long for a file's name
         return False
+    if not found and not any(letter.isspace() for letter in word):
+        raise HornbookError(f"{word}: no such file; check the path.")
+    return found
 
 
 def classified(

@@ -189,6 +189,9 @@ def test_models_asked_for_what_they_cannot(run_directory: Path, capfd: Capture) 
     assert "cannot hold a conversation" in refused(capfd, "chat", f"{run_directory}/pretrain")
     assert "cannot classify" in refused(capfd, "classify", f"{run_directory}/pretrain", "x")
     assert "cannot write text" in refused(capfd, "generate", f"{run_directory}/classify-full", "x")
+    classifier = f"{run_directory}/classify-full"
+    assert "no such file" in refused(capfd, "classify", classifier, "nowhere/new.jsonl")
+    assert "results of a file" in refused(capfd, "classify", classifier, "x", "--output", "o.jsonl")
 
 
 def test_a_prompt_beyond_the_context(run_directory: Path, capfd: Capture) -> None:

@@ -201,3 +201,29 @@ def test_bad_tasks(ours: Any, tmp_path: Path, task: str, said: str) -> None:
     path = _write(tmp_path, "mmlu")
     with pytest.raises(HornbookError, match=said):
         run_benchmarks(ours, [task.format(mmlu=path)])
+
+
+@pytest.mark.parametrize(
+    ("form", "record", "said"),
+    [
+        ("mmlu", {"question": "x", "choices": ["a"] * 3, "answer": 0}, "a list of four texts"),
+        ("mmlu", {"question": "x", "choices": ["a"] * 4, "answer": "E"}, "'answer' is 'E'"),
+        ("mmlu", {"question": 1, "choices": ["a"] * 4, "answer": 0}, "'question' must be a string"),
+        ("hellaswag", {"ctx": "x", "endings": [], "label": 0}, "'endings' must be a list"),
+        ("hellaswag", {"ctx": "x", "endings": ["a", "b"], "label": 2}, "'label' is 2"),
+        ("arc", {"question": "x", "choices": ["a"], "answerKey": "A"}, "expected an object"),
+        (
+            "arc",
+            {"question": "x", "choices": {"text": ["a"], "label": ["A"]}, "answerKey": "B"},
+            "'answerKey' must be one of the labels",
+        ),
+        ("gsm8k", {"question": "x", "answer": 4}, "'answer' must be a string"),
+    ],
+)
+def test_records_of_no_question(
+    tmp_path: Path, form: str, record: dict[str, Any], said: str
+) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps(record) + "\n", "utf-8")
+    with pytest.raises(HornbookError, match=rf"line 1.*{said}"):
+        run_benchmarks(None, [f"{form}={path}"])  # type: ignore[arg-type]

@@ -16,6 +16,7 @@ from hornbook.finetuning.conversations import (
     read_conversations,
     repeated,
 )
+from hornbook.finetuning.pairs import holds_pairs
 from hornbook.tokenizing.templates import Message
 
 ALPACA = {"instruction": "Add.", "input": "1 2", "output": "3", "category": "sums"}
@@ -142,6 +143,28 @@ def test_all_faults_are_counted_and_the_first_is_said(tmp_path: Path) -> None:
     assert len(examined.faults) == 2
     with pytest.raises(HornbookError, match=r"line 2: no field 'completion'.* 1 more records have"):
         read_conversations(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.jsonl", 'no\n{"prompt": "x", "completion": "y"}\n[1]\n{"prompt": "x"}\n'),
+        ("a.json", '["no", {"prompt": "x", "completion": "y"}, [1], {"prompt": "x"}]'),
+        ("a.csv", "prompt,completion\nx\nx,y\nx,y,z\nx,\n"),
+    ],
+)
+def test_records_that_cannot_be_read_do_not_hide_the_other_faults(
+    tmp_path: Path, name: str, text: str
+) -> None:
+    path = tmp_path / name
+    path.write_text(text, "utf-8")
+    examined = examine(path)
+    assert len(examined.conversations) == 1
+    assert len(examined.faults) == 3
+    assert not holds_pairs(path)
+    path.write_text(text.split("\n")[0] if name == "a.jsonl" else text[:5], "utf-8")
+    with pytest.raises(HornbookError, match=name):
+        examine(path)
 
 
 def test_what_stands_on_both_sides_of_a_split_is_counted() -> None:
