@@ -7,6 +7,7 @@ nothing about what they mean.
 
 import difflib
 import json
+import re
 import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 from hornbook.errors import HornbookError
+
+FEW_NAMES = 8
+"""Words that a setting may be which are all told where another was found."""
 
 
 class Settings(BaseModel):
@@ -98,11 +102,36 @@ def _apply_override(tree: dict[str, Any], override: str, exclusive: Collection[s
 
 
 def _explain(kind: type[BaseModel], error: ValidationError) -> str:
-    return "; ".join(_explain_one(kind, detail) for detail in error.errors()) + "."
+    misspelt = _misspelt(error)
+    others = [one for one in error.errors() if _place(one) not in misspelt]
+    said = [_explain_one(kind, detail) for detail in others]
+    return "; ".join([*misspelt.values(), *said]) + "."
+
+
+def _place(detail: ErrorDetails) -> str:
+    """The setting an error is about, without the alternatives of its type."""
+    return ".".join(str(part) for part in detail["loc"] if not str(part).startswith("literal["))
+
+
+def _misspelt(error: ValidationError) -> dict[str, str]:
+    """By place, what is said of a word that is near to one of so many that a list would help nobody."""
+    known: dict[str, list[str]] = {}
+    words: dict[str, str] = {}
+    for detail in error.errors():
+        if detail["type"] == "literal_error":
+            names = re.findall(r"'([^']+)'", detail["ctx"]["expected"])
+            known.setdefault(_place(detail), []).extend(names)
+            words[_place(detail)] = str(detail["input"])
+    found = {}
+    for where, names in known.items():
+        near = difflib.get_close_matches(words[where], names, n=1)
+        if near and len(names) > FEW_NAMES:
+            found[where] = f"{where}: {words[where]!r} is unknown; did you mean {near[0]!r}"
+    return found
 
 
 def _explain_one(kind: type[BaseModel], detail: ErrorDetails) -> str:
-    where = ".".join(str(part) for part in detail["loc"])
+    where = _place(detail)
     if detail["type"] == "extra_forbidden":
         return f"unknown setting {where}{_did_you_mean(kind, detail['loc'])}"
     message = detail["msg"].removeprefix("Value error, ")

@@ -236,7 +236,8 @@ def _check_values(record: dict[str, Any], where: str, form: str) -> None:
             )
     elif form == "arc":
         choices = require_object(record["choices"], f"{where}, choices")
-        texts, labels = choices.get("text"), choices.get("label")
+        texts: Any = choices.get("text")
+        labels: Any = choices.get("label")
         if not _is_list_of_texts(texts) or not _is_list_of_texts(labels):
             raise HornbookError(f"{where}: 'choices' must have lists of texts, 'text' and 'label'.")
         if len(texts) != len(labels) or record["answerKey"] not in labels:

@@ -237,3 +237,11 @@ def test_a_damaged_stage_is_made_again(tmp_path: Path, run_directory: Path) -> N
     assert _run(["sample", *TINY, f"run.directory={copy}"]) == 0
     manifest = json.loads((copy / "tokens" / "manifest.json").read_text())
     assert artifact.hash_file(copy / "tokens" / "train.bin") == manifest["files"]["train.bin"]
+
+
+def test_a_misspelt_filter(capfd: pytest.CaptureFixture[str]) -> None:
+    sentence = refused(capfd, "prepare", 'quality.filters=["c4", "gopher-qualty"]')
+    assert (
+        "quality.filters.1: 'gopher-qualty' is unknown; did you mean 'gopher-quality'." in sentence
+    )
+    assert len(sentence) < 200
