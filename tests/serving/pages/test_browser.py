@@ -122,6 +122,19 @@ def test_a_refusal_is_told(page: Any, url: str) -> None:
     page.wait_for_selector(".message.error:has-text('The queue is full <b>.')")
 
 
+def test_what_has_failed_is_told_above_all_else(browser: Any, url: str) -> None:
+    page = browser.new_page(viewport={"width": 1200, "height": 800})
+    refusal = json.dumps({"error": {"message": "a key is needed.", "code": "key"}})
+    page.route("**/v1/models", lambda route: route.fulfill(status=401, body=refusal))
+    page.goto(url)
+    alert, main = page.wait_for_selector("[role=alert]").bounding_box(), page.locator("#main")
+    beneath = [part.bounding_box() for part in main.locator("> :not([role=alert]):visible").all()]
+    page.close()
+    assert alert["width"] > 900
+    assert alert["height"] < 120
+    assert all(part["y"] >= alert["y"] + alert["height"] for part in beneath)
+
+
 def test_every_view_of_the_explorer(page: Any, url: str) -> None:
     page.goto(f"{url}/explorer")
     page.wait_for_selector("#model")
