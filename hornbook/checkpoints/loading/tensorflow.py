@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from hornbook.checkpoints.loading.extras import require_extra
-from hornbook.checkpoints.loading.tensors import require_finite
+from hornbook.checkpoints.loading.tensors import Described, Listed, require_finite
 from hornbook.errors import HornbookError
 
 INDEX = ".index"
@@ -42,37 +42,23 @@ Fields = dict[int, list[int | bytes]]
 
 
 @dataclass(frozen=True)
-class Entry:
+class Entry(Described):
     """Where a tensor lies in the data file."""
 
-    shape: tuple[int, ...]
-    dtype: torch.dtype
     offset: int
     size: int
     checksum: int
     """CRC-32C of its bytes, masked."""
 
 
-class BundleSource:
+class BundleSource(Listed[Entry]):
     """The tensors of a TensorFlow checkpoint under TensorFlow's names, read one at a time."""
 
     def __init__(self, index: Path) -> None:
         self._index = index
         self._data = index.with_name(f"{index.name.removesuffix(INDEX)}.data-00000-of-00001")
-        self._entries = _read_index(index)
+        super().__init__(_read_index(index))
         self._require_whole()
-
-    def names(self) -> list[str]:
-        """All names, sorted."""
-        return sorted(self._entries)
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        """A tensor's shape, without reading it."""
-        return self._entries[name].shape
-
-    def dtype(self, name: str) -> torch.dtype:
-        """A tensor's dtype as it is stored, without reading it."""
-        return self._entries[name].dtype
 
     def read(self, name: str) -> Tensor:
         """The tensor on the CPU, its checksum compared.

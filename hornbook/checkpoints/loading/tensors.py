@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -63,25 +63,21 @@ class TensorSource(Protocol):
 
 
 @dataclass(frozen=True)
-class Entry:
-    """What a file's header says about one tensor."""
+class Described:
+    """What is known of a tensor before it is read."""
 
-    file: Path
     shape: tuple[int, ...]
     dtype: torch.dtype
 
 
-class SafetensorsSource:
-    """The tensors of one or more safetensors files, of which one at most is open at a time.
+EntryKind = TypeVar("EntryKind", bound=Described)
 
-    A tensor that was read is a view of its file, mapped into memory: the pages it has touched count
-    as this process's memory until the tensor is gone and another file is opened.
-    """
 
-    def __init__(self, entries: dict[str, Entry]) -> None:
+class Listed(Generic[EntryKind]):
+    """The part of a source that answers from its list of tensors."""
+
+    def __init__(self, entries: dict[str, EntryKind]) -> None:
         self._entries = entries
-        self._file: Path | None = None
-        self._open: Any = None
 
     def names(self) -> list[str]:
         """All names, sorted."""
@@ -94,6 +90,26 @@ class SafetensorsSource:
     def dtype(self, name: str) -> torch.dtype:
         """A tensor's dtype as it is stored, without reading it."""
         return self._entries[name].dtype
+
+
+@dataclass(frozen=True)
+class Entry(Described):
+    """What a file's header says about one tensor."""
+
+    file: Path
+
+
+class SafetensorsSource(Listed[Entry]):
+    """The tensors of one or more safetensors files, of which one at most is open at a time.
+
+    A tensor that was read is a view of its file, mapped into memory: the pages it has touched count
+    as this process's memory until the tensor is gone and another file is opened.
+    """
+
+    def __init__(self, entries: dict[str, Entry]) -> None:
+        super().__init__(entries)
+        self._file: Path | None = None
+        self._open: Any = None
 
     def read(self, name: str) -> Tensor:
         """The tensor on the CPU, as stored; copy from it rather than keep it.
@@ -218,7 +234,7 @@ def _entry(path: Path, name: str, described: Any) -> Entry:
             f"{path}: {name} is stored as {described['dtype']}, which Hornbook does not read; "
             f"give the weights in one of {', '.join(DTYPES)}."
         )
-    return Entry(path, tuple(described["shape"]), dtype)
+    return Entry(tuple(described["shape"]), dtype, path)
 
 
 def _parse(data: bytes, path: Path) -> dict[str, Any]:
