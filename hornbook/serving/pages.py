@@ -7,6 +7,7 @@ no script, style, picture or connection but this server's own, no inline script,
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
+from string import Template
 
 from fastapi import APIRouter, FastAPI, HTTPException, Response
 
@@ -14,7 +15,10 @@ from hornbook.pipeline.bundle import Bundle
 from hornbook.serving.explorer.routes import explorer_router
 from hornbook.serving.runs import runs_router
 
-PAGES = {"/": "chat.html", "/explorer": "explorer.html", "/runs": "runs.html"}
+PAGES = {"/": "chat", "/explorer": "explorer", "/runs": "runs"}
+"""The page at each path: the script that fills it has its name."""
+FRAME = "page.html"
+"""What all pages have around them."""
 TYPES = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -65,9 +69,13 @@ def _files_router() -> APIRouter:
         content, kind = files[name]
         return Response(content, media_type=kind, headers=HEADERS)
 
+    frame = Template(files.pop(FRAME)[0].decode())
+    for name in PAGES.values():
+        filled = frame.substitute(name=name, title=name.capitalize())
+        files[f"{name}.html"] = filled.encode(), TYPES[".html"]
     for path, name in PAGES.items():
         # Bound here, not a default: a default would be read from the request's query.
-        router.add_api_route(path, _page(answer, name), methods=["GET"])
+        router.add_api_route(path, _page(answer, f"{name}.html"), methods=["GET"])
     router.add_api_route("/assets/{name}", answer, methods=["GET"])
     return router
 
