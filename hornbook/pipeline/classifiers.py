@@ -93,7 +93,8 @@ def _classifier(stage: FinetuneStage, splits: LabelledSplits) -> WriteUp:
         "separator": settings.label_separator,
     }
     held_out = validation if splits.validation else None
-    trained, figures = stage.fit(model, train, held_out, settings, facts)
+    fitted, figures = stage.fit(model, train, held_out, settings, facts)
+    trained = fitted.model
 
     def classified(texts: Sequence[str]) -> npt.NDArray[np.float64]:
         return classify(
@@ -110,7 +111,7 @@ def _classifier(stage: FinetuneStage, splits: LabelledSplits) -> WriteUp:
         if trained is not model:  # gathered from several processes
             pool(trained, settings.pooling)
         scores = measure_classifier(classified, splits, stage.name)
-        stage.save(trained, {**facts, "temperature": scores.temperature})
+        stage.save(fitted, {**facts, "temperature": scores.temperature})
         write_files(stage.folder, scores)
         return {**figures, **scores.results}
 

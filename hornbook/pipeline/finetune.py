@@ -23,7 +23,7 @@ from hornbook.finetuning.preference import PairExamples, PreferenceSettings
 from hornbook.model.transformer import Transformer
 from hornbook.pipeline.bundle import save_adapter_bundle, save_bundle
 from hornbook.pipeline.context import Context
-from hornbook.pipeline.fit import Task, fit
+from hornbook.pipeline.fit import Fitted, Task, fit
 from hornbook.pipeline.recipe import Recipe
 from hornbook.pipeline.workspace import announce, finish, finished, results_of
 from hornbook.sampling.dataset import Examples
@@ -179,8 +179,8 @@ class FinetuneStage:
         settings: TaskSettings,
         facts: dict[str, Any],
         loss: Loss = NEXT_TOKEN,
-    ) -> tuple[Transformer, dict[str, Any]]:
-        """Train; the model, whole, and the training's figures."""
+    ) -> tuple[Fitted, dict[str, Any]]:
+        """Train; what came out, and its figures."""
         training = self.training(settings)
         if isinstance(train, PackedExamples):
             console.print(f"  {train.describe()}", style="dim")
@@ -209,16 +209,17 @@ class FinetuneStage:
         if self.mode == "lora" and parallel.world_size == 1:
             narrow_frozen(model, self.context.runtime.dtype)
         fitted = fit(task, self.folder, self.context.runtime, parallel)
-        return fitted.model, {**fitted.as_dict(), "trained_parameters": trained}
+        return fitted, {**fitted.as_dict(), "trained_parameters": trained}
 
-    def save(self, model: Transformer, facts: dict[str, Any]) -> None:
+    def save(self, fitted: Fitted, facts: dict[str, Any]) -> None:
         """Write what the mode has changed of the model."""
+        model = fitted.model
         tokenizer = self.context.tokenizer
         if self.mode == "lora":
             lora = self.context.recipe.lora
             save_adapter_bundle(self.folder, model, tokenizer, facts, lora, self.base)
         else:
-            save_bundle(self.folder, model, tokenizer, facts)
+            save_bundle(self.folder, model, tokenizer, facts, fitted.checkpoint)
 
 
 def deciding(settings: TaskSettings) -> dict[str, Any]:

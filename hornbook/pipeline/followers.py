@@ -149,13 +149,13 @@ def _follower(stage: FinetuneStage, splits: ConversationSplits) -> WriteUp:
     samples = in_rows(train_set, settings, report.max_length, seed)
     alpha = settings.neftune_alpha
     noise = None if alpha is None else add_embedding_noise(model, alpha)
-    trained, figures = stage.fit(model, samples, validation_set, settings, facts)
+    fitted, figures = stage.fit(model, samples, validation_set, settings, facts)
     if noise is not None:
         noise.remove()
     asked = (splits.test or splits.validation or splits.train)[: settings.questions]
 
     def write_up() -> dict[str, Any]:
-        stage.save(trained, facts)
+        stage.save(fitted, facts)
         answers = answer_all(load_bundle(stage.folder, context.runtime), asked)
         console.print(answers)
         return {

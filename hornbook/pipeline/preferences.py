@@ -74,12 +74,14 @@ def _preferrer(stage: FinetuneStage, pairs: Sequence[PreferencePair]) -> WriteUp
     loss = PreferenceLoss(settings.method, settings.strength, settings.gamma)
     turns = max(len(pair.asked) for pair in pairs) // 2 + 1
     facts = {"task": "instruct", "template": template, "turns": turns, "method": settings.method}
-    trained, figures = stage.fit(model, train, validation, settings, facts, loss)
+    fitted, figures = stage.fit(model, train, validation, settings, facts, loss)
 
     def write_up() -> dict[str, Any]:
-        stage.save(trained, facts)
+        stage.save(fitted, facts)
         held_out = test or validation or train
-        score = score_pairs(trained, held_out, loss, settings.training.batch_size, context.runtime)
+        score = score_pairs(
+            fitted.model, held_out, loss, settings.training.batch_size, context.runtime
+        )
         right = Proportion(round(score.others["accuracy"] * score.tokens), score.tokens)
         return {
             **figures,
