@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 import time
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -91,7 +92,7 @@ def _logprobs(served: Served, choices: Sequence[Choice], offset: int = 0) -> dic
     }
 
 
-class Chunks:
+class Chunks(ABC):
     """The form of one endpoint's chunks."""
 
     n = 1
@@ -101,13 +102,13 @@ class Chunks:
         """What opens an answer, if anything."""
         return None
 
+    @abstractmethod
     def piece(self, number: int, piece: Piece) -> dict[str, Any]:
         """What an answer has grown by."""
-        raise NotImplementedError
 
+    @abstractmethod
     def last(self, usage: dict[str, int]) -> dict[str, Any]:
         """Usage, after all answers."""
-        raise NotImplementedError
 
 
 class _Stream(Chunks):
