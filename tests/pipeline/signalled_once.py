@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,7 +17,10 @@ AFTER = int(sys.argv.pop(1))
 def steps_and_a_signal(*arguments: Any) -> Iterator[Step]:
     for step in train_steps(*arguments):
         if os.environ["RANK"] == "0" and step.index == AFTER:
+            handler = signal.getsignal(signal.SIGTERM)
             os.kill(os.getppid(), signal.SIGTERM)
+            while signal.getsignal(signal.SIGTERM) is handler:  # torchrun has not passed it on yet
+                time.sleep(0.01)
         yield step
 
 
