@@ -3,11 +3,13 @@
 document  what a corpus is made of
 compression  files as bytes, plain or unpacked
 files     files as text and as JSON, with a clear sentence about anything wrong
-formats   documents of text, HTML, JSONL, CSV and TSV files
+formats   documents of HTML, JSONL, CSV and TSV files
+plain     documents of text files
 columns   documents of parquet files and Hugging Face datasets
 quarantine  what is bad, set aside and counted
 readers   documents of files, folders, patterns, a pipe, a dataset by name
 units     a corpus in pieces that are read by themselves
+fingerprints  what documents are compared by, worked out where they are read
 step      what the steps that clean a corpus have in common
 quality/  what is not worth learning from: filters of Gopher, C4 and FineWeb, languages, Unicode
 parallel  documents worked on in batches by several processes

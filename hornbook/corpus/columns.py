@@ -10,7 +10,7 @@ from typing import IO, Any
 from hornbook import artifact
 from hornbook.corpus.compression import COMPRESSED, UnreadableFileError
 from hornbook.corpus.document import Document
-from hornbook.corpus.formats import Reading, require_columns
+from hornbook.corpus.formats import Cut, Reading, require_columns
 from hornbook.errors import HornbookError
 
 HUB = "hf:"
@@ -21,7 +21,9 @@ PAGES = 2**20
 """Bytes of a parquet file read at a time."""
 
 
-def read_parquet(stream: IO[bytes], path: Path, name: str, reading: Reading) -> Iterator[Document]:
+def read_parquet(
+    stream: IO[bytes], path: Path, name: str, reading: Reading, cut: Cut | None = None
+) -> Iterator[Document]:
     """One document a row; only the columns that are asked for, and `id`, are read.
 
     Memory: one page of each column and 64 rows. A compressed file is first decompressed to disk,
@@ -42,9 +44,10 @@ def read_parquet(stream: IO[bytes], path: Path, name: str, reading: Reading) -> 
         try:
             file = pyarrow.parquet.ParquetFile(stream, buffer_size=PAGES, pre_buffer=False)
             columns = _columns(file.schema_arrow.names, path, reading)
-            batches = file.iter_batches(ROWS_AT_ONCE, columns=columns)
+            groups = range(cut.start, cut.stop) if cut else range(file.num_row_groups)
+            batches = file.iter_batches(ROWS_AT_ONCE, row_groups=list(groups), columns=columns)
             rows = (row for batch in batches for row in _rows_of(batch))
-            yield from _read_rows(rows, str(path), name, reading)
+            yield from _read_rows(rows, str(path), name, reading, cut.first if cut else 1)
         except (pyarrow.ArrowException, OSError) as error:
             reason = str(error).splitlines()[0].removesuffix(".")
             raise UnreadableFileError(f"{path} is no whole parquet file: {reason}.") from None
@@ -92,11 +95,17 @@ def _columns(names: list[str], path: Path, reading: Reading) -> list[str]:
 
 def _rows_of(batch: Any) -> Iterator[dict[str, Any]]:
     """The rows of an Arrow batch; a text that is not UTF-8 stays bytes."""
-    for number in range(batch.num_rows):
-        yield {
-            name: _value(column[number])
-            for name, column in zip(batch.schema.names, batch.columns, strict=True)
-        }
+    names = batch.schema.names
+    for row in zip(*map(_values, batch.columns), strict=True):
+        yield dict(zip(names, row, strict=True))
+
+
+def _values(column: Any) -> list[Any]:
+    try:
+        values: list[Any] = column.to_pylist()
+    except UnicodeDecodeError:
+        return [_value(scalar) for scalar in column]
+    return values
 
 
 def _value(scalar: Any) -> Any:
@@ -106,10 +115,30 @@ def _value(scalar: Any) -> Any:
         return scalar.as_buffer().to_pybytes()
 
 
+def cut_groups(path: Path, unit_bytes: int) -> Iterator[Cut]:
+    """Between row groups, whenever they have `unit_bytes` unpacked; none where it cannot be read."""
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        return
+    try:
+        whole = pyarrow.parquet.read_metadata(path)
+    except (pyarrow.ArrowException, OSError):  # said by whoever reads it
+        return
+    start, first, row, size = 0, 1, 1, 0
+    for number in range(whole.num_row_groups):
+        group = whole.row_group(number)
+        row, size = row + group.num_rows, size + group.total_byte_size
+        if size >= unit_bytes or number + 1 == whole.num_row_groups:
+            yield Cut(start, number + 1, first)
+            start, first, size = number + 1, row, 0
+
+
 def _read_rows(
-    rows: Iterable[Mapping[str, Any]], shown: str, name: str, reading: Reading
+    rows: Iterable[Mapping[str, Any]], shown: str, name: str, reading: Reading, first: int = 1
 ) -> Iterator[Document]:
-    for number, row in enumerate(rows, start=1):
+    for number, row in enumerate(rows, start=first):
         where = f"{shown}, row {number}"
         try:
             if isinstance(row.get(reading.text_field), bytes):

@@ -5,18 +5,23 @@ Of several documents that are alike, the first is kept. All three look back only
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from hornbook.config import Settings
 from hornbook.corpus.document import Document
 from hornbook.corpus.ngrams import normalize
-from hornbook.corpus.step import OneTally, Step
+from hornbook.corpus.step import OneTally, Step, strings_of_array, strings_to_array
 
 PARAGRAPH_BREAK = re.compile(r"(\n[^\S\n]*(?:\n[^\S\n]*)+)")
 """Blank lines."""
+HASH_BYTES = 16
+"""Of what stands for a text."""
 
 
 class DeduplicationSettings(Settings):
@@ -71,17 +76,36 @@ class ExactDuplicates(OneTally):
 
     def __init__(self) -> None:
         self._first: dict[bytes, str] = {}
+        self._notes: list[bytes] | None = None
         super().__init__("exact")
 
     def apply(self, documents: Iterator[Document]) -> Iterator[Document]:
         """The documents whose text is new."""
         for document in self._counted(documents):
-            name = hash_text(document.text)
+            known = document.fingerprint
+            name = known.hash if known is not None else hash_text(document.text)
             if name in self._first:
                 self._tally.remove(document, f"the same text as {self._first[name]}")
-            else:
-                self._first[name] = document.id
-                yield document
+                continue
+            self._first[name] = document.id
+            if self._notes is not None:
+                self._notes.append(name)
+            yield document
+
+    def take_notes(self) -> None:
+        """See `Remembering`."""
+        self._notes = []
+
+    def notes(self) -> dict[str, NDArray[Any]]:
+        """The hashes, (documents, 16), and the ids."""
+        names, self._notes = self._notes or [], []
+        ids = strings_to_array([self._first[name] for name in names])
+        return {"hashes": hashes_to_array(names), "ids": ids}
+
+    def learn(self, notes: Mapping[str, NDArray[Any]]) -> None:
+        """See `Remembering`."""
+        hashes, ids = hashes_of_array(notes["hashes"]), strings_of_array(notes["ids"])
+        self._first.update(zip(hashes, ids, strict=True))
 
 
 class RepeatedParagraphs(OneTally):
@@ -96,6 +120,7 @@ class RepeatedParagraphs(OneTally):
     def __init__(self, least_words: int) -> None:
         self._least_words = least_words
         self._seen: set[bytes] = set()
+        self._notes: list[bytes] | None = None
         super().__init__("paragraphs")
 
     def apply(self, documents: Iterator[Document]) -> Iterator[Document]:
@@ -106,7 +131,7 @@ class RepeatedParagraphs(OneTally):
                 yield document
             elif text.strip():
                 self._tally.change(document, f"{taken} paragraph{'s' * (taken > 1)} came before")
-                yield replace(document, text=text)
+                yield replace(document, text=text, fingerprint=None)
             else:
                 self._tally.remove(document, "all its paragraphs came before")
 
@@ -126,13 +151,39 @@ class RepeatedParagraphs(OneTally):
                 own.add(name)
             left += paragraph, following
         taken = (len(pieces) + 1 - len(left)) // 2
+        if self._notes is not None:
+            self._notes += own
         self._seen |= own
         # The break before a last paragraph that is gone would end the text.
         whole_end = not taken or pieces[-1] == (left[-2] if left else None)
         return "".join(left if whole_end else left[:-1]), taken
 
+    def take_notes(self) -> None:
+        """See `Remembering`."""
+        self._notes = []
+
+    def notes(self) -> dict[str, NDArray[Any]]:
+        """The hashes of paragraphs, (paragraphs, 16)."""
+        names, self._notes = self._notes or [], []
+        return {"hashes": hashes_to_array(names)}
+
+    def learn(self, notes: Mapping[str, NDArray[Any]]) -> None:
+        """See `Remembering`."""
+        self._seen.update(hashes_of_array(notes["hashes"]))
+
+
+def hashes_to_array(hashes: Sequence[bytes]) -> NDArray[np.uint8]:
+    """Hashes of `hash_text`, (hashes, 16)."""
+    return np.frombuffer(b"".join(hashes), np.uint8).reshape(-1, HASH_BYTES)
+
+
+def hashes_of_array(array: NDArray[np.uint8]) -> list[bytes]:
+    """The hashes again."""
+    data = array.tobytes()
+    return [data[at : at + HASH_BYTES] for at in range(0, len(data), HASH_BYTES)]
+
 
 def hash_text(text: str) -> bytes:
     """16 bytes that stand for a text, whatever its capitals and blanks."""
     plain = " ".join(normalize(text).split())
-    return hashlib.blake2b(plain.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    return hashlib.blake2b(plain.encode("utf-8", "surrogatepass"), digest_size=HASH_BYTES).digest()

@@ -2,7 +2,23 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What a text is compared by: see `fingerprints`."""
+
+    hash: bytes
+    """Of the normalized text, 16 bytes."""
+    bands: "NDArray[np.uint64]"
+    """Of its MinHash signature, (bands,); none where nobody asks for it."""
+    ngrams: "NDArray[np.uint32]"
+    """Hashes of its different n-grams, ascending."""
 
 
 @dataclass(frozen=True)
@@ -17,3 +33,5 @@ class Document:
     """The corpus that it is from, where several are read."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """What else its file says about it, as plain JSON values."""
+    fingerprint: Fingerprint | None = field(default=None, compare=False, repr=False)
+    """Worked out where it was read; None where it was not, or the text has changed since."""

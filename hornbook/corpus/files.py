@@ -38,6 +38,8 @@ class Lines:
         """Of the line that came last, from 1."""
         self.blank = True
         """Whether no line so far, good or bad, has more in it than blanks."""
+        self.ended = False
+        """Whether there are no more lines."""
         self._stream, self._path, self._max_bytes = stream, path, max_bytes
         self._offset = self._start = 0
         self._stop: int | None = None
@@ -63,6 +65,7 @@ class Lines:
         at_end = self._stop is not None and self._offset >= self._stop
         raw = b"" if at_end else self._stream.readline(self._max_bytes + 1)
         if not raw:
+            self.ended = True
             raise StopIteration
         self.number += 1
         self._start = self._offset

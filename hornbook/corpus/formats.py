@@ -1,4 +1,4 @@
-"""Each kind of corpus file as documents: text, HTML, JSONL, CSV and TSV.
+"""Kinds of corpus file as documents: HTML, JSONL, CSV and TSV.
 
 Every reader holds one document at a time, of at most `max_document_bytes` before it is decoded (as
 Python text up to four times that), and hands what is bad to the quarantine.
@@ -14,7 +14,6 @@ from hornbook.corpus.compression import UnreadableFileError
 from hornbook.corpus.document import Document
 from hornbook.corpus.files import (
     MAX_DOCUMENT_BYTES,
-    PIECE,
     Lines,
     decode,
     is_empty,
@@ -28,8 +27,6 @@ from hornbook.corpus.files import (
 from hornbook.corpus.quarantine import Quarantine
 from hornbook.errors import HornbookError
 
-SEPARATOR = "<|endoftext|>"
-"""A line of just this, in a text file, stands between two documents."""
 NOT_TEXT = "script, style, noscript, template, svg, nav, header, footer, aside, form, iframe"
 """HTML elements that hold no text, or not the page's own."""
 BLOCKS = "p, div, br, hr, li, tr, h1, h2, h3, h4, h5, h6, blockquote, section, article, table"
@@ -64,46 +61,35 @@ class Reading:
         return Document(text, identity, self.source, metadata)
 
 
+@dataclass(frozen=True)
+class Cut:
+    """A part of a file that can be read by itself."""
+
+    start: int
+    """Where it starts: a byte, or a row group of a parquet file."""
+    stop: int
+    """Where it ends, counted in the same way."""
+    first: int
+    """The number of the first line, row or document in it, from 1."""
+    found: int = 0
+    """Documents of a text file before it that have a number."""
+    last: bool = True
+    """Whether the file ends with it."""
+
+
+class TornError(HornbookError):
+    """A table was cut in two within a row: its quotation marks are not in pairs."""
+
+    def __init__(self, name: str) -> None:
+        """`name` is the file's within the corpus."""
+        super().__init__(f"{name} cannot be read in parts: its quotation marks are not in pairs.")
+        self.name = name
+
+
 Format = Callable[[IO[bytes], Path, str, Reading], Iterator[Document]]
 """Reads a stream of the file at a path, known by a name within the corpus."""
-
-
-def read_plain(stream: IO[bytes], path: Path, name: str, reading: Reading) -> Iterator[Document]:
-    """One document, or several with a line of `<|endoftext|>` between them."""
-    found = number = 0
-    for number, (offset, raw) in enumerate(_between_separators(stream, reading), start=1):
-        try:
-            if len(raw) > reading.max_document_bytes:
-                raise too_long(f"{path}, document {number}", reading.max_document_bytes)
-            text = decode(raw, path, offset)
-        except HornbookError as error:
-            found += 1
-            reading.quarantine.refuse(name, number, error)
-            continue
-        if text.strip():
-            found += 1
-            reading.quarantine.keep()
-            yield Document(text, f"{name}#{found}", reading.source)
-    if not found:
-        beside = HornbookError(f"{path} has no text beside {SEPARATOR} lines; put some into it.")
-        reading.quarantine.refuse(name, None, beside if number > 1 else is_empty(path))
-
-
-def _between_separators(stream: IO[bytes], reading: Reading) -> Iterator[tuple[int, bytes]]:
-    """Where each document starts, and its bytes: one too many of them at most."""
-    limit = reading.max_document_bytes
-    parts, size, start, offset, line_start = bytearray(), 0, 0, 0, True
-    while piece := stream.readline(PIECE):
-        offset += len(piece)
-        if line_start and piece.rstrip() == SEPARATOR.encode():
-            # The line break before the separator came with the separator.
-            yield start, bytes(parts).removesuffix(b"\n").removesuffix(b"\r")
-            parts, size, start = bytearray(), 0, offset
-        else:
-            parts += piece[: limit + 1 - size]
-            size = len(parts)
-        line_start = piece.endswith(b"\n")
-    yield start, bytes(parts)
+PartFormat = Callable[[IO[bytes], Path, str, Reading, Cut], Iterator[Document]]
+"""Reads a part of it."""
 
 
 def read_html(stream: IO[bytes], path: Path, name: str, reading: Reading) -> Iterator[Document]:
@@ -150,15 +136,26 @@ def html_text(page: str) -> str:
     return "\n".join(line for line in lines if line)
 
 
-def read_jsonl(stream: IO[bytes], path: Path, name: str, reading: Reading) -> Iterator[Document]:
+def read_jsonl(
+    stream: IO[bytes], path: Path, name: str, reading: Reading, cut: Cut | None = None
+) -> Iterator[Document]:
     """One document a line; blank lines are passed over."""
-    lines = Lines(stream, path, reading.max_document_bytes)
-    yield from read_json_lines(lines, path, name, reading)
-    if lines.blank:
+    lines = lines_of(stream, path, reading, cut)
+    yield from _read_json_lines(lines, path, name, reading)
+    if lines.blank and cut is None:
         reading.quarantine.refuse(name, None, is_empty(path))
 
 
-def read_json_lines(lines: Lines, path: Path, name: str, reading: Reading) -> Iterator[Document]:
+def lines_of(stream: IO[bytes], path: Path, reading: Reading, cut: Cut | None) -> Lines:
+    """The lines of a file, or of a part of it."""
+    lines = Lines(stream, path, reading.max_document_bytes)
+    if cut is not None:
+        stream.seek(cut.start)
+        lines.go_on(cut.first, cut.start, cut.stop - cut.start)
+    return lines
+
+
+def _read_json_lines(lines: Lines, path: Path, name: str, reading: Reading) -> Iterator[Document]:
     """The documents of these lines of a JSONL file."""
     while True:
         try:
@@ -183,23 +180,41 @@ def read_json_lines(lines: Lines, path: Path, name: str, reading: Reading) -> It
         yield document
 
 
-def read_csv(stream: IO[bytes], path: Path, name: str, reading: Reading) -> Iterator[Document]:
-    """One document a row of a comma-separated table, quoted as RFC 4180 has it."""
-    return _read_rows(stream, path, name, reading, {"strict": True})
+CSV: dict[str, Any] = {"strict": True}
+"""Commas, and quotation marks as RFC 4180 has them."""
+TSV: dict[str, Any] = {"delimiter": "\t", "quoting": csv.QUOTE_NONE}
 
 
-def read_tsv(stream: IO[bytes], path: Path, name: str, reading: Reading) -> Iterator[Document]:
+def read_csv(
+    stream: IO[bytes], path: Path, name: str, reading: Reading, cut: Cut | None = None
+) -> Iterator[Document]:
+    """One document a row of a comma-separated table, quoted as RFC 4180 has it.
+
+    Raises:
+        TornError: a part ends within a row; the file has to be read as a whole.
+    """
+    return _read_table(stream, path, name, reading, CSV, cut)
+
+
+def read_tsv(
+    stream: IO[bytes], path: Path, name: str, reading: Reading, cut: Cut | None = None
+) -> Iterator[Document]:
     """One document a row of a tab-separated table, where a quotation mark is like any other."""
-    return _read_rows(stream, path, name, reading, {"delimiter": "\t", "quoting": csv.QUOTE_NONE})
+    return _read_table(stream, path, name, reading, TSV, cut)
 
 
-def _read_rows(
-    stream: IO[bytes], path: Path, name: str, reading: Reading, dialect: dict[str, Any]
+def _read_table(
+    stream: IO[bytes],
+    path: Path,
+    name: str,
+    reading: Reading,
+    dialect: dict[str, Any],
+    cut: Cut | None,
 ) -> Iterator[Document]:
     """Rows under a header; each is called by the line that it ends on."""
-    lines = Lines(stream, path, reading.max_document_bytes)
+    header = _header_above(stream, path, reading, dialect, cut) if cut else []
+    lines = lines_of(stream, path, reading, cut)
     rows = csv.reader(lines, **dialect)
-    header: list[str] = []
     while True:
         before = lines.number
         try:
@@ -221,13 +236,32 @@ def _read_rows(
         except UnreadableFileError:
             raise
         except HornbookError as error:
+            if lines.ended and cut is not None and not cut.last:
+                raise TornError(name) from None
             # A quotation mark that is never closed takes all the lines behind it.
             reading.quarantine.refuse(name, before + 1, error, max(lines.number - before, 1))
             continue
         reading.quarantine.keep()
         yield document
-    if lines.blank:
+    if lines.blank and cut is None:
         reading.quarantine.refuse(name, None, is_empty(path))
+
+
+def _header_above(
+    stream: IO[bytes], path: Path, reading: Reading, dialect: dict[str, Any], cut: Cut
+) -> list[str]:
+    """The header of a table of which a part is read; what is bad above it, the first part tells."""
+    lines = Lines(stream, path, reading.max_document_bytes)
+    rows = csv.reader(lines, **dialect)
+    while lines.number + 1 < cut.first:
+        try:
+            if row := _next_row(rows, reading.max_document_bytes, str(path)):
+                return row if lines.number < cut.first else []
+        except UnreadableFileError:
+            raise
+        except HornbookError:
+            continue
+    return []
 
 
 def _next_row(rows: Iterator[list[str]], max_characters: int, where: str) -> list[str]:

@@ -1,20 +1,23 @@
 """Near duplicates: documents that share most of their word n-grams with one that was kept."""
 
 import importlib.util
+import itertools
 import tempfile
+import weakref
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hornbook.corpus.band_index import BandIndex
 from hornbook.corpus.document import Document
-from hornbook.corpus.parallel import computed
+from hornbook.corpus.parallel import BATCH_CHARACTERS, BATCH_DOCUMENTS, batched, computed
 from hornbook.corpus.signatures import Signatures, choose_bands, compute_signatures
-from hornbook.corpus.step import OneTally
+from hornbook.corpus.step import OneTally, strings_of_array, strings_to_array
 from hornbook.errors import HornbookError
 
 MOST_COMPARED = 256
@@ -44,10 +47,14 @@ class NearDuplicates(OneTally):
             )
         self._threshold = threshold
         bands = choose_bands(threshold, num_perm)
+        self._bands = bands.count
         self._compute = partial(compute_signatures, ngram=ngram, num_perm=num_perm, bands=bands)
         self._workers = workers
         self._index = BandIndex()
         self._ids: list[str] = []
+        self._store = NgramStore()
+        self._notes: list[NDArray[np.uint64]] | None = None
+        self._noted = 0
         super().__init__("near")
 
     def apply(self, documents: Iterator[Document]) -> Iterator[Document]:
@@ -56,15 +63,37 @@ class NearDuplicates(OneTally):
         Raises:
             HornbookError: the temporary file cannot be written.
         """
-        with NgramStore() as store:
-            work = "computes signatures of documents"
-            for batch, signatures in computed(documents, self._compute, self._workers, work):
-                kept = self._choose(batch, signatures, store)
-                yield from (batch[place] for place in kept)
+        for batch, signatures in self._signed(documents):
+            kept = self._choose(batch, signatures)
+            yield from (batch[place] for place in kept)
 
-    def _choose(
-        self, batch: Sequence[Document], signatures: Signatures, store: "NgramStore"
-    ) -> list[int]:
+    def _signed(self, documents: Iterator[Document]) -> Iterator[tuple[list[Document], Signatures]]:
+        """The documents in batches with their signatures, those that they have or computed ones."""
+        first = next(documents, None)
+        if first is None:
+            return
+        documents = itertools.chain([first], documents)
+        if first.fingerprint is None:
+            work = "computes signatures of documents"
+            yield from computed(documents, self._compute, self._workers, work)
+            return
+        for batch in batched(documents, BATCH_DOCUMENTS, BATCH_CHARACTERS):
+            yield batch, self._gathered(batch)
+
+    def _gathered(self, batch: Sequence[Document]) -> Signatures:
+        """The signatures that documents have; computed for those whose text has changed."""
+        changed = [n for n, document in enumerate(batch) if document.fingerprint is None]
+        fresh = self._compute([batch[place].text for place in changed])
+        pairs = [
+            (d.fingerprint.bands, d.fingerprint.ngrams) if d.fingerprint else None for d in batch
+        ]
+        for number, place in enumerate(changed):
+            pairs[place] = fresh.bands[number], fresh.ngrams_of(number)
+        bands, ngrams = zip(*(pair for pair in pairs if pair is not None), strict=True)
+        starts = np.cumsum([0, *map(len, ngrams)])
+        return Signatures(np.concatenate(ngrams), starts, np.stack(bands))
+
+    def _choose(self, batch: Sequence[Document], signatures: Signatures) -> list[int]:
         """Places in the batch of the documents that stay, which are remembered."""
         earlier = self._index.find(signatures.bands)
         within = _shared_within(signatures.bands)
@@ -77,7 +106,7 @@ class NearDuplicates(OneTally):
             candidates = Counter(earlier[place])
             for band in within[place] if len(ngrams) else ():
                 candidates.update(fresh.get(band, ()))
-            match = self._match(ngrams, candidates, store) if len(ngrams) else None
+            match = self._match(ngrams, candidates) if len(ngrams) else None
             if match is not None:
                 self._tally.remove(document, f"{match[1]:.0%} like {self._ids[match[0]]}")
                 continue
@@ -86,21 +115,21 @@ class NearDuplicates(OneTally):
                 for band in within[place]:
                     fresh.setdefault(band, []).append(len(self._ids))
             self._ids.append(document.id)
-            store.append(ngrams)
+            self._store.append(ngrams)
         self._remember(signatures, kept, first)
         return kept
 
     def _match(
-        self, ngrams: NDArray[np.uint32], candidates: Counter[int], store: "NgramStore"
+        self, ngrams: NDArray[np.uint32], candidates: Counter[int]
     ) -> tuple[int, float] | None:
         """The first candidate, from the likeliest, that reaches the threshold."""
         ranked = sorted(candidates, key=lambda number: (-candidates[number], number))
         for number in ranked[:MOST_COMPARED]:
-            size = store.size(number)
+            size = self._store.size(number)
             shorter, longer = sorted((len(ngrams), size))
             if shorter < self._threshold * longer:
                 continue  # even all of the shorter one in common would not do
-            other = store.read(number)
+            other = self._store.read(number)
             common = len(np.intersect1d(ngrams, other, assume_unique=True))
             similarity = common / (len(ngrams) + size - common)
             if similarity >= self._threshold:
@@ -109,23 +138,55 @@ class NearDuplicates(OneTally):
 
     def _remember(self, signatures: Signatures, kept: Sequence[int], first: int) -> None:
         places = np.array(kept, dtype=np.int64)
-        numbers = np.arange(first, first + len(kept), dtype=np.uint32)
-        has_words = np.diff(signatures.starts)[places] > 0
-        self._index.add(signatures.bands[places[has_words]], numbers[has_words])
+        bands = signatures.bands[places]
+        self._index_from(bands, first)
+        if self._notes is not None:
+            self._notes.append(bands)
+
+    def _index_from(self, bands: NDArray[np.uint64], first: int) -> None:
+        """Add documents from number `first`, but for those without words, to the index."""
+        numbers = np.arange(first, first + len(bands), dtype=np.uint32)
+        has_words = np.array([self._store.size(int(number)) > 0 for number in numbers], dtype=bool)
+        self._index.add(bands[has_words], numbers[has_words])
+
+    def take_notes(self) -> None:
+        """See `Remembering`."""
+        self._notes, self._noted = [], len(self._ids)
+
+    def notes(self) -> dict[str, NDArray[Any]]:
+        """Ids, bands and n-grams of documents, and how many of them were added together."""
+        added, first = self._notes or [], self._noted
+        self.take_notes()
+        numbers = range(first, len(self._ids))
+        ngrams = [np.zeros(0, np.uint32), *map(self._store.read, numbers)]
+        return {
+            "ids": strings_to_array(self._ids[first:]),
+            "bands": np.concatenate([np.zeros((0, self._bands), np.uint64), *added]),
+            "together": np.array([len(bands) for bands in added], np.int64),
+            "ngrams": np.concatenate(ngrams),
+            "sizes": np.array([self._store.size(number) for number in numbers], np.int64),
+        }
+
+    def learn(self, notes: Mapping[str, NDArray[Any]]) -> None:
+        """See `Remembering`; the index comes out as it was, for it hangs on what came together."""
+        ends = np.cumsum(notes["sizes"])
+        for start, end in zip(ends - notes["sizes"], ends, strict=True):
+            self._store.append(notes["ngrams"][start:end])
+        at = 0
+        for count in notes["together"].tolist():
+            self._index_from(notes["bands"][at : at + count], len(self._ids) + at)
+            at += count
+        self._ids += strings_of_array(notes["ids"])
 
 
 class NgramStore:
-    """N-grams of the documents kept, in a temporary file that is gone when the block is left."""
+    """N-grams of the documents kept, in a temporary file that is gone when this is."""
 
-    def __enter__(self) -> "NgramStore":
+    def __init__(self) -> None:
         """Open the file, in the folder that TMPDIR names."""
-        self._file = tempfile.TemporaryFile(buffering=0)
+        self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 (closed with this)
+        weakref.finalize(self, self._file.close)
         self._ends = array("Q", [0])
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Delete the file."""
-        self._file.close()
 
     def append(self, ngrams: NDArray[np.uint32]) -> None:
         """Add the next document's."""

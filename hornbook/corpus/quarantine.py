@@ -1,7 +1,10 @@
 """Bad lines, rows and documents: set aside with their reason, and too many of them stop the run."""
 
 import json
+import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from hornbook.errors import HornbookError
 
@@ -77,3 +80,22 @@ class Quarantine:
             f"{first} ({self.bad:,} bad of {total:,} lines, rows or documents read; "
             f"corpus.max_bad_share={self.max_bad_share:g} allows {self.allowed:,})."
         )
+
+    def state(self) -> dict[str, Any]:
+        """What is counted so far, for `begin`, as plain JSON values."""
+        written = self.path is not None and self.path.exists()
+        size = self.path.stat().st_size if self.path is not None and written else 0
+        first = None if self._first is None else str(self._first)
+        return {"good": self.good, "bad": self.bad, "first": first, "size": size}
+
+    def begin(self, state: Mapping[str, Any] | None = None) -> None:
+        """Begin, or go on from where `state` was taken; what was noted behind it is thrown away."""
+        if state is not None:
+            self.good, self.bad = state["good"], state["bad"]
+            self._first = None if state["first"] is None else HornbookError(state["first"])
+        if self.path is None or not self.path.exists():
+            return
+        if state is None or not state["size"]:
+            self.path.unlink()
+        else:
+            os.truncate(self.path, state["size"])

@@ -20,9 +20,9 @@ from hornbook.corpus.formats import (
     read_csv,
     read_html,
     read_jsonl,
-    read_plain,
     read_tsv,
 )
+from hornbook.corpus.plain import read_plain
 from hornbook.corpus.quarantine import Quarantine
 from hornbook.errors import HornbookError
 

@@ -1,7 +1,6 @@
 """Which documents are trained on, and which are kept to measure on."""
 
 import hashlib
-import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
@@ -33,17 +32,57 @@ def split_documents(
     Raises:
         HornbookError: the shares do not fit, or there is no document.
     """
-    require_shares(validation_share, test_share)
-    stream = iter(documents)
-    first = list(itertools.islice(stream, _enough(validation_share, test_share)))
-    if not first:
-        raise HornbookError("the corpus has no documents; give it text.")
-    if len(first) < FEW_DOCUMENTS:
-        yield from _cut_text(first, validation_share, test_share)
-        return
-    yield from _cut_order(first, seed, validation_share, test_share)
-    for document in stream:
-        yield split_of(document.id, seed, validation_share, test_share), document
+    splitter = Splitter(seed, validation_share, test_share)
+    for document in documents:
+        yield from splitter.add(document)
+    yield from splitter.finish()
+
+
+class Splitter:
+    """The same, for documents that come one at a time: see `split_documents`."""
+
+    def __init__(
+        self, seed: int, validation_share: float, test_share: float, flowing: bool = False
+    ) -> None:
+        """Raises a `HornbookError` where the shares do not fit.
+
+        Args:
+            flowing: the first documents have been split before, and were many.
+        """
+        require_shares(validation_share, test_share)
+        self._shares = validation_share, test_share
+        self._seed = seed
+        self._first: list[Document] | None = None if flowing else []
+
+    @property
+    def flowing(self) -> bool:
+        """Whether no document is held back any more."""
+        return self._first is None
+
+    def add(self, document: Document) -> Iterator[tuple[str, Document]]:
+        """Take in a document; those come out of which it is known where they belong."""
+        if self._first is None:
+            yield split_of(document.id, self._seed, *self._shares), document
+            return
+        self._first.append(document)
+        if len(self._first) == _enough(*self._shares):
+            first, self._first = self._first, None
+            yield from _cut_order(first, self._seed, *self._shares)
+
+    def finish(self) -> Iterator[tuple[str, Document]]:
+        """Those that are held back.
+
+        Raises:
+            HornbookError: there was no document.
+        """
+        if self._first is None:
+            return
+        if not self._first:
+            raise HornbookError("the corpus has no documents; give it text.")
+        if len(self._first) < FEW_DOCUMENTS:
+            yield from _cut_text(self._first, *self._shares)
+        else:
+            yield from _cut_order(self._first, self._seed, *self._shares)
 
 
 def split_of(document_id: str, seed: int, validation_share: float, test_share: float) -> str:

@@ -6,9 +6,13 @@
 A step holds one document at a time, or states in its docstring what more it keeps.
 """
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
 
 from hornbook.corpus.document import Document
 
@@ -80,5 +84,45 @@ class Step(Protocol):
         ...
 
     def apply(self, documents: Iterator[Document]) -> Iterator[Document]:
-        """The documents that stay, in the order in which they came."""
+        """The documents that stay, in the order in which they came.
+
+        May be called again with documents that come behind these, unless it is of a `SeesAll`.
+        """
         ...
+
+
+class SeesAll:
+    """Of a step that lets the first document go only when it has seen the last: its `apply` is called
+    once, while others may be given the documents in several calls."""
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """A step that compares documents with earlier ones, whose memory can be written down.
+
+    What it has learnt comes out as arrays from time to time; given back in the same order, they make a
+    step that goes on as the first would have.
+    """
+
+    def take_notes(self) -> None:
+        """From now on, keep for `notes` what is learnt."""
+        ...
+
+    def notes(self) -> dict[str, NDArray[Any]]:
+        """What was learnt since this was last asked."""
+        ...
+
+    def learn(self, notes: Mapping[str, NDArray[Any]]) -> None:
+        """Learn what `notes` gave."""
+        ...
+
+
+def strings_to_array(strings: Sequence[str]) -> NDArray[np.uint8]:
+    """Strings as one array of bytes."""
+    return np.frombuffer(json.dumps(strings).encode(), np.uint8)
+
+
+def strings_of_array(array: NDArray[np.uint8]) -> list[str]:
+    """The strings again."""
+    strings: list[str] = json.loads(array.tobytes())
+    return strings

@@ -13,7 +13,7 @@ from hornbook.corpus.privacy.redaction import Privacy, PrivacySettings
 from hornbook.corpus.quality import settings as quality
 from hornbook.corpus.quality.settings import QualitySettings
 from hornbook.corpus.readers import corpus_files
-from hornbook.corpus.step import Step, Tally
+from hornbook.corpus.step import SeesAll, Step, Tally
 
 if TYPE_CHECKING:  # which imports torch, of no use to the processes that read
     from hornbook.pipeline.recipe import Recipe
@@ -91,6 +91,27 @@ class Cleaning:
         for step, tallies in zip(self.alone, account["tallies"], strict=True):
             for tally, other in zip(step.tallies, tallies, strict=True):
                 tally.add(Tally(**other))
+
+    @property
+    def in_parts(self) -> bool:
+        """Whether `apply_comparing` may be called several times, with some documents each time."""
+        return not any(isinstance(step, SeesAll) for step in self.comparing)
+
+    def state(self) -> dict[str, Any]:
+        """What all steps have done so far, for `go_on`, as plain JSON values."""
+        return {
+            "counts": [asdict(count) for count in (self.read, *self.after)],
+            "tallies": [[self._shown(tally) for tally in step.tallies] for step in self.steps],
+        }
+
+    def go_on(self, state: dict[str, Any]) -> None:
+        """Count on from where `state` was taken."""
+        for count, before in zip((self.read, *self.after), state["counts"], strict=True):
+            count.documents += before["documents"]
+            count.characters += before["characters"]
+        for step, tallies in zip(self.steps, state["tallies"], strict=True):
+            for tally, before in zip(step.tallies, tallies, strict=True):
+                tally.add(Tally(**before))
 
     def facts(self) -> dict[str, Any]:
         """What each step has done, as plain JSON values; complete when the documents are used up."""

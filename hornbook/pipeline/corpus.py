@@ -1,8 +1,9 @@
 """Stage 0 of a run: the documents, split, in one directory."""
 
 import contextlib
+import itertools
 import shutil
-from collections.abc import Collection, Generator, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,9 @@ from typing import Any
 from hornbook import __version__, artifact
 from hornbook.console import meter, track
 from hornbook.corpus.document import Document
+from hornbook.corpus.formats import TornError
 from hornbook.corpus.quarantine import Quarantine
 from hornbook.corpus.readers import SAMPLE_WORLD
-from hornbook.corpus.split import SPLITS, split_documents
 from hornbook.corpus.tables import write_instructions, write_labelled
 from hornbook.corpus.world.generate import (
     generate_texts,
@@ -22,10 +23,12 @@ from hornbook.corpus.world.generate import (
 from hornbook.errors import HornbookError
 from hornbook.pipeline import parts
 from hornbook.pipeline.cleaning import Cleaning, cleaning_settings, further_files, make_cleaning
-from hornbook.pipeline.lines import document_of, line_of, text_of
+from hornbook.pipeline.lines import document_of, text_of
+from hornbook.pipeline.milestones import Milestones
 from hornbook.pipeline.on_ray import by_ray
 from hornbook.pipeline.recipe import Recipe
 from hornbook.pipeline.sources import Source, find_source, hashes, whereabouts
+from hornbook.pipeline.split_files import SplitFiles
 from hornbook.pipeline.workspace import Workspace
 
 KIND = "corpus"
@@ -135,13 +138,32 @@ def open_corpus(path: Path) -> Corpus:
 
 def _write_documents(work: Path, recipe: Recipe, source: Source, directory: Path) -> dict[str, Any]:
     """Read, clean, split and write; returns the facts about it."""
-    (work / QUARANTINE).unlink(missing_ok=True)  # of an interrupted run
+    whole: set[str] = set()
+    while True:
+        try:
+            return _write_once(work, recipe, source, directory, whole)
+        except TornError as torn:  # rare: a table with a quotation mark that has no partner
+            whole.add(torn.name)
+
+
+def _write_once(
+    work: Path, recipe: Recipe, source: Source, directory: Path, whole: Collection[str]
+) -> dict[str, Any]:
+    """The same, where `whole` are the names of files that are not to be read in parts."""
     quarantine = Quarantine(work / QUARANTINE, recipe.corpus.max_bad_share)
     cleaning = make_cleaning(recipe)
     try:
-        cleaned = _cleaned(work, recipe, source, cleaning, quarantine)
-        with contextlib.closing(cleaned):  # and with it the processes
-            counts = _write_splits(work, recipe, cleaned)
+        with SplitFiles(work, recipe) as files:
+            if source.has_files:
+                several = _parts(work / parts.FOLDER, recipe, source, whole)
+                _write_parts(several, files, cleaning, quarantine, recipe)
+            else:
+                files.begin()
+                quarantine.begin()
+                files.add(cleaning.apply(_stream(recipe, source, quarantine)))
+            files.finish()
+    except TornError:
+        raise
     except HornbookError as error:
         few = quarantine.bad <= max(quarantine.allowed, 1)
         if few or not (work / QUARANTINE).exists():
@@ -151,56 +173,59 @@ def _write_documents(work: Path, recipe: Recipe, source: Source, directory: Path
         raise HornbookError(f"{str(error).removesuffix('.')}; all are listed in {kept}.") from None
     (directory / QUARANTINE).unlink(missing_ok=True)
     return {
-        **counts,
+        **files.facts(),
         "cleaning": cleaning.facts(),
         "bad": quarantine.bad,
         "sources": {**source.files, **whereabouts(further_files(recipe))},
     }
 
 
-def _cleaned(
-    work: Path, recipe: Recipe, source: Source, cleaning: Cleaning, quarantine: Quarantine
-) -> Generator[Document, None, None]:
-    """The documents that stay: several units of them are read in parts, by several processes."""
+def _parts(folder: Path, recipe: Recipe, source: Source, whole: Collection[str]) -> parts.Parts:
+    units = source.units(folder / parts.UNPACKED, parts.DONE, whole)
+    return parts.Parts(
+        units,
+        recipe.corpus,
+        recipe.quality,
+        recipe.privacy,
+        recipe.deduplication,
+        source.said,
+        folder / parts.name_of(units),
+    )
+
+
+def _write_parts(
+    several: parts.Parts,
+    files: SplitFiles,
+    cleaning: Cleaning,
+    quarantine: Quarantine,
+    recipe: Recipe,
+) -> None:
+    """Read files in parts, by several processes; compare and write the documents part by part."""
+    engine = by_ray if recipe.run.engine == "ray" else parts.by_processes
+    milestones = Milestones(several.folder, files, cleaning, quarantine)
+    start = milestones.go_on() if cleaning.in_parts else 0
+    numbers = parts.made_parts(several, engine, start)
+    with contextlib.closing(numbers):  # and with it the processes
+        documents = (parts.documents_of(several, n, cleaning, quarantine) for n in numbers)
+        if cleaning.in_parts:
+            for done, part in enumerate(documents, start=start + 1):
+                files.add(cleaning.apply_comparing(part))
+                milestones.passed(done)
+        else:
+            files.begin()
+            quarantine.begin()
+            files.add(cleaning.apply_comparing(itertools.chain.from_iterable(documents)))
+    quarantine.judge()
+
+
+def _stream(recipe: Recipe, source: Source, quarantine: Quarantine) -> Iterator[Document]:
+    """The documents of what is no file, one after another."""
     if source.said == SAMPLE_WORLD:
-        yield from cleaning.apply(_stories(recipe))
-    elif len(units := source.units()) < 2:
-        documents = track(source.documents(quarantine), "read", None, "document")
-        yield from cleaning.apply(documents)
-    else:
-        several = parts.Parts(
-            units,
-            recipe.corpus,
-            recipe.quality,
-            recipe.privacy,
-            source.said,
-            work / parts.FOLDER,
-        )
-        engine = by_ray if recipe.run.engine == "ray" else parts.by_processes
-        documents = parts.read_parts(several, cleaning, quarantine, engine)
-        yield from cleaning.apply_comparing(documents)
+        return _stories(recipe)
+    return track(source.documents(quarantine), "read", None, "document")
 
 
 def _stories(recipe: Recipe) -> Iterator[Document]:
     with meter("tell stories", recipe.world.stories, "story") as shown:
         for number, text in enumerate(generate_texts(recipe.world, shown.advance)):
             yield Document(text, f"story-{number}")
-
-
-def _write_splits(
-    work: Path, recipe: Recipe, cleaned: Iterator[Document]
-) -> dict[str, dict[str, int]]:
-    """Write each document to its split's file as it comes; returns counts by split."""
-    shares = recipe.corpus.validation_share, recipe.corpus.test_share
-    documents = dict.fromkeys(SPLITS, 0)
-    characters = dict.fromkeys(SPLITS, 0)
-    files = {split: (work / f"{split}.jsonl").open("wb") for split in SPLITS}
-    try:
-        for split, document in split_documents(cleaned, recipe.runtime.seed, *shares):
-            files[split].write(line_of(document))
-            documents[split] += 1
-            characters[split] += len(document.text)
-    finally:
-        for file in files.values():
-            file.close()
-    return {"documents": documents, "characters": characters}

@@ -40,3 +40,13 @@ def text_of(line: bytes) -> str:
         return str(orjson.loads(line)["text"])
     except orjson.JSONDecodeError:
         return str(json.loads(line)["text"])
+
+
+def texts_of(lines: bytes) -> list[str]:
+    """The texts of the documents in some whole lines, read together: as `text_of`, but quicker."""
+    try:
+        # No JSON value has a line break in it: within a string it stands as two other characters.
+        records = orjson.loads(b"[%b]" % lines.removesuffix(b"\n").replace(b"\n", b","))
+    except orjson.JSONDecodeError:
+        return [text_of(line) for line in lines.removesuffix(b"\n").split(b"\n")]
+    return [record["text"] for record in records]

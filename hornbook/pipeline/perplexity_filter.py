@@ -20,7 +20,7 @@ from hornbook.artifact import MANIFEST
 from hornbook.console import console
 from hornbook.corpus.document import Document
 from hornbook.corpus.parallel import batched
-from hornbook.corpus.step import OneTally
+from hornbook.corpus.step import OneTally, SeesAll
 from hornbook.errors import HornbookError
 from hornbook.evaluation.text_losses import text_losses
 from hornbook.pipeline.bundle import ADAPTER, MODEL, Bundle, default_runtime, load_bundle
@@ -53,7 +53,7 @@ class Spread:
         return math.sqrt(self.squares / self.count) if self.count else 0.0
 
 
-class PerplexityFilter(OneTally):
+class PerplexityFilter(OneTally, SeesAll):
     """Removes documents whose log-perplexity is more than `sigmas` deviations above the mean.
 
     Two passes: all documents are scored, and wait in a temporary file (in the folder that TMPDIR

@@ -1,14 +1,18 @@
 """Where a run's text comes from, and the hashes that hold it to it."""
 
 import dataclasses
+import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 from hornbook import artifact
+from hornbook.console import meter
 from hornbook.corpus.columns import HUB, hub_files, hub_inputs, parts_of
 from hornbook.corpus.document import Document
 from hornbook.corpus.quarantine import Quarantine
@@ -22,6 +26,7 @@ from hornbook.corpus.readers import (
 )
 from hornbook.corpus.units import Unit, plan
 from hornbook.errors import HornbookError
+from hornbook.pipeline.unpacking import unpack
 
 
 @dataclass(frozen=True)
@@ -44,11 +49,23 @@ class Source:
             # The file that standard input was kept in is not what its documents are from.
             yield dataclasses.replace(document, source=self.said)
 
-    def units(self) -> list[Unit]:
-        """Its files as units to be read by themselves; none where they are not known one by one."""
-        if self.said == SAMPLE_WORLD or self.said.startswith(HUB):
-            return []
-        return plan(corpus_files(self.settings.source))
+    @property
+    def has_files(self) -> bool:
+        """Whether its files are known one by one."""
+        return self.said != SAMPLE_WORLD and not self.said.startswith(HUB)
+
+    def units(self, folder: Path, done: str, whole: Collection[str] = ()) -> list[Unit]:
+        """Its files as units to be read by themselves.
+
+        Args:
+            folder: where large compressed files are unpacked.
+            done: how the name of a file ends that stands for something complete.
+            whole: names of files that are not to be cut.
+        """
+        files = corpus_files(self.settings.source)
+        unpacked = unpack(files, folder, done)
+        limit = self.settings.max_document_bytes
+        return plan(files, limit=limit, whole=whole, unpacked=unpacked)
 
 
 def find_source(settings: CorpusSettings, directory: Path) -> Source:
@@ -72,8 +89,18 @@ def find_source(settings: CorpusSettings, directory: Path) -> Source:
 
 
 def hashes(files: Mapping[str, Path]) -> dict[str, str]:
-    """SHA-256 of each file, by its name."""
-    return {name: artifact.hash_file(path) for name, path in files.items()}
+    """SHA-256 of each file, by its name: as many at a time as there are cores."""
+    ends = list(accumulate((path.stat().st_size / 1e6 for path in files.values()), initial=0.0))
+    found: dict[str, str] = {}
+    with (
+        ThreadPoolExecutor(os.cpu_count(), "hash") as pool,
+        meter("hash", round(ends[-1]), "MB") as shown,
+    ):
+        digests = pool.map(artifact.hash_file, files.values())
+        for number, (name, digest) in enumerate(zip(files, digests, strict=True)):
+            found[name] = digest
+            shown.advance(round(ends[number + 1]) - round(ends[number]))
+    return found
 
 
 def whereabouts(files: Mapping[str, Path]) -> dict[str, dict[str, Any]]:

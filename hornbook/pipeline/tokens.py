@@ -1,11 +1,11 @@
 """Stages 1 and 2 of a run: the tokenizer, and the corpus as token ids."""
 
-import itertools
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from hornbook.console import Meter, console, meter
 from hornbook.corpus.split import SPLITS
 from hornbook.pipeline.context import place
 from hornbook.pipeline.corpus import Corpus
-from hornbook.pipeline.lines import text_of
+from hornbook.pipeline.lines import texts_of
 from hornbook.pipeline.recipe import Recipe
 from hornbook.pipeline.workspace import Workspace
 from hornbook.sampling.token_store import TokenStore
@@ -137,19 +137,19 @@ def _encode(
             pool.shutdown(cancel_futures=True)
 
 
-def _batches(path: Path, start: int) -> Iterator[list[bytes]]:
+def _batches(path: Path, start: int) -> Iterator[bytes]:
     """A split's lines from number `start`, as many together as have enough bytes."""
     with path.open("rb") as file:
-        for _ in itertools.islice(file, start):
+        for _ in islice(file, start):
             pass
-        while lines := file.readlines(BYTES_AT_ONCE):
-            yield lines
+        while lines := file.read(BYTES_AT_ONCE):
+            yield lines + file.readline()
 
 
-def _encode_batch(tokenizer: Tokenizer, lines: list[bytes]) -> Encoded:
-    texts = [text_of(line) for line in lines]
+def _encode_batch(tokenizer: Tokenizer, lines: bytes) -> Encoded:
+    texts = texts_of(lines)
     sizes = [len(text) if text.isascii() else len(text.encode()) for text in texts]
-    packed = tokenizer.encode_packed(texts)
+    packed = tokenizer.encode_packed(texts, end=True)
     return Encoded(packed.ids, packed.starts, np.array(sizes, np.int64))
 
 

@@ -135,7 +135,8 @@ def write_tokens(
     """
     directory = Path(directory)
     artifact.discard_partial(directory)  # it may have been of other documents
-    given = {name: partial(_one_by_one, documents) for name, documents in splits.items()}
+    end = [] if eos_id is None else [eos_id]
+    given = {name: partial(_one_by_one, documents, end) for name, documents in splits.items()}
     try:
         manifest = write_store(
             *(directory, given, vocab_size, tokenizer_fingerprint, inputs or {}, eos_id),
@@ -146,7 +147,9 @@ def write_tokens(
     return TokenStore(directory, manifest)
 
 
-def _one_by_one(documents: Iterable[Sequence[int]], _start: int) -> Iterator[Encoded]:
+def _one_by_one(
+    documents: Iterable[Sequence[int]], end: Sequence[int], _start: int
+) -> Iterator[Encoded]:
     for document in documents:
-        ids = np.array(document, np.int64)
+        ids = np.array([*document, *end], np.int64)
         yield Encoded(ids, np.array([0, len(ids)]), np.zeros(1, np.int64))

@@ -26,7 +26,7 @@ class Encoded(NamedTuple):
     """Some documents, encoded."""
 
     ids: npt.NDArray[np.integer[Any]]
-    """Of all of them in a row, (tokens,)."""
+    """Of all of them in a row, (tokens,); behind each is the store's `eos_id`, if it has one."""
     starts: npt.NDArray[np.int64]
     """Where each starts, and the end of the last: (documents + 1,)."""
     bytes: npt.NDArray[np.int64]
@@ -80,7 +80,7 @@ def write_store(
         vocab_size: ids must be below it.
         tokenizer_fingerprint: of the tokenizer that made the ids.
         inputs: fingerprints of what else the ids were made from, by role.
-        eos_id: put after every document, unless None.
+        eos_id: what the documents end with, unless None.
         shard_bytes: of the largest file of ids; a single longer document makes a larger one.
         byte_counts: UTF-8 bytes of each split's text, in place of those that the batches tell;
             looked at when all splits are written.
@@ -94,7 +94,7 @@ def write_store(
     known: dict[str, str] = {}
     with artifact.resumed_directory(directory, key, DONE) as work:
         for name, split in splits.items():
-            shards = _Writer(work, name, vocab_size, eos_id, shard_bytes).write(split)
+            shards = _Writer(work, name, vocab_size, shard_bytes).write(split)
             known |= {shard.file: shard.sha256 for shard in shards}
             facts[name] = {
                 "tokens": sum(shard.tokens for shard in shards),
@@ -119,10 +119,8 @@ def write_store(
 class _Writer:
     """Writes one split."""
 
-    def __init__(
-        self, work: Path, split: str, vocab_size: int, eos_id: int | None, shard_bytes: int
-    ) -> None:
-        self._work, self._split, self._vocab_size, self._eos_id = work, split, vocab_size, eos_id
+    def __init__(self, work: Path, split: str, vocab_size: int, shard_bytes: int) -> None:
+        self._work, self._split, self._vocab_size = work, split, vocab_size
         self._dtype = id_dtype(vocab_size)
         self._room = max(shard_bytes // self._dtype.itemsize, 1)
         self._shards: list[Shard] = []
@@ -146,11 +144,11 @@ class _Writer:
         return self._work / f"{shard_name(self._split, len(self._shards))}{suffix}"
 
     def _pieces(self, batches: Iterable[Encoded], done: int) -> Iterator[Encoded]:
-        """The batches with `eos_id` in place, each checked."""
+        """The batches, each checked."""
         for batch in batches:
             _require_known(batch, self._vocab_size, done + 1, self._split)
             done += len(batch.bytes)
-            yield _with_end(batch, self._eos_id, self._vocab_size)
+            yield batch
 
     def _write_shard(self, piece: Encoded | None, pieces: Iterator[Encoded]) -> Encoded | None:
         """Write one file; returns what did not fit into it."""
@@ -159,7 +157,7 @@ class _Writer:
         with self._path().open("wb") as stream:
             while piece is not None:
                 fitting, piece = _cut(piece, self._room - tokens, at_least=int(tokens == 0))
-                data = fitting.ids.astype(self._dtype, copy=False).tobytes()
+                data = np.ascontiguousarray(fitting.ids, self._dtype)
                 stream.write(data)
                 digest.update(data)  # now, while it is in the cache, rather than read again
                 tokens += len(fitting.ids)
@@ -197,20 +195,6 @@ def _cut(piece: Encoded, room: int, at_least: int) -> tuple[Encoded, Encoded | N
         Encoded(ids[:end], starts[: count + 1], sizes[:count]),
         Encoded(ids[end:], starts[count:] - end, sizes[count:]),
     )
-
-
-def _with_end(batch: Encoded, eos_id: int | None, vocab_size: int) -> Encoded:
-    """The documents with `eos_id` after each."""
-    if eos_id is None:
-        return batch
-    starts = batch.starts + np.arange(len(batch.starts))
-    whole = np.empty(starts[-1], id_dtype(vocab_size))
-    ends = starts[1:] - 1
-    of_text = np.ones(len(whole), dtype=bool)
-    of_text[ends] = False
-    whole[of_text] = batch.ids
-    whole[ends] = eos_id
-    return Encoded(whole, starts, batch.bytes)
 
 
 def _require_known(batch: Encoded, vocab_size: int, first: int, split: str) -> None:

@@ -8,6 +8,7 @@ awkward texts. It gets the disguised tokenizer (see `guard`), so that text stays
 import json
 import os
 import random
+import threading
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -77,35 +78,57 @@ class Encoder:
     """Texts to `Packed` ids, the same by either library."""
 
     def __init__(
-        self, tree: dict[str, Any], library: tokenizers.Tokenizer, control: Collection[str]
+        self,
+        tree: dict[str, Any],
+        library: tokenizers.Tokenizer,
+        control: Collection[str],
+        end: int | None = None,
     ) -> None:
         """
         Args:
             tree: the disguised tokenizer.json's content, of which `library` was made.
             library: the reference, and what encodes where fastokens cannot.
             control: spellings that must stay text, for the sample.
+            end: the token that may be put behind each text.
         """
-        self._tree, self._library, self._control = tree, library, tuple(control)
+        self._tree, self._control = tree, tuple(control)
+        self.library = library
+        """See above."""
+        self._end = [] if end is None else [end]
         self._fast: Any = None
+        self._trying = threading.Lock()
         self.reason = "the texts are few"
         """Why fastokens is not used; empty when it is."""
 
-    def encode(self, texts: Sequence[str]) -> Packed:
+    def encode(self, texts: Sequence[str], end: bool = False) -> Packed:
         """The ids of texts, worked out in parallel.
+
+        Args:
+            end: put the token for it behind each text, if there is one.
 
         Raises:
             HornbookError: a text has a lone surrogate, or the tokenizer has no token for its words.
         """
         if self._tree and sum(map(len, texts)) >= WORTH_IT and os.getpid() == _BORN:
-            self._fast, self.reason = self._make_fast()
-            self._tree = {}  # tried once
+            with self._trying:
+                if self._tree:  # tried once
+                    self._fast, self.reason = self._make_fast()
+                    self._tree = {}
         if self._fast is not None and os.getpid() == _BORN:
             try:
-                return _unpack(*self._fast.encode_batch_flat(list(texts)))
+                return self._by_fast(self._fast, texts, end)
             except Exception:
                 # Whatever is wrong, the library says it in the same words as for a single text.
-                return _pack(encode_texts(self._library, texts))
-        return _pack(encode_texts(self._library, texts))
+                return self._by_library(texts, end)
+        return self._by_library(texts, end)
+
+    def _by_library(self, texts: Sequence[str], end: bool) -> Packed:
+        return _pack(encode_texts(self.library, texts), self._end if end else ())
+
+    @staticmethod
+    def _by_fast(fast: Any, texts: Sequence[str], end: bool) -> Packed:
+        ids, starts = fast.encode_batch_flat(list(texts), add_special_tokens=end)
+        return Packed(np.frombuffer(ids, "<u4"), np.frombuffer(starts, "<u8").astype(np.int64))
 
     def _make_fast(self) -> tuple[Any, str]:
         """fastokens' tokenizer, or None and the reason."""
@@ -113,19 +136,34 @@ class Encoder:
             from fastokens import Tokenizer
         except ImportError:
             return None, "fastokens is not installed (pip install fastokens)"
+        sample = awkward_texts(SAMPLES, self._control)
+        tree = self._tree | {"post_processor": _ending(self._end[0]) if self._end else None}
         try:
-            fast = Tokenizer.from_json_str(json.dumps(self._tree))
-            sample = awkward_texts(SAMPLES, self._control)
-            found = _unpack(*fast.encode_batch_flat(sample))
+            fast = Tokenizer.from_json_str(json.dumps(tree))
+            found = [self._by_fast(fast, sample, end) for end in (False, True)]
         except Exception as error:
             return None, f"fastokens cannot encode with it: {str(error).splitlines()[0]}"
-        expected = _pack(encode_texts(self._library, sample))
-        if not (
-            np.array_equal(found.ids, expected.ids)
-            and np.array_equal(found.starts, expected.starts)
-        ):
-            return None, "fastokens gives other ids than the tokenizers library"
+        for packed, end in zip(found, (False, True), strict=True):
+            expected = self._by_library(sample, end)
+            same = np.array_equal(packed.ids, expected.ids)
+            if not (same and np.array_equal(packed.starts, expected.starts)):
+                return None, "fastokens gives other ids than the tokenizers library"
         return fast, ""
+
+
+def _ending(end: int) -> dict[str, Any]:
+    """Of a tokenizer.json, what puts a token behind each text: so no array is made a second time."""
+    token = {"id": "end", "ids": [end], "tokens": ["end"]}
+    behind = [
+        {"Sequence": {"id": "A", "type_id": 0}},
+        {"SpecialToken": {"id": "end", "type_id": 0}},
+    ]
+    return {
+        "type": "TemplateProcessing",
+        "single": behind,
+        "pair": [*behind, {"Sequence": {"id": "B", "type_id": 1}}],
+        "special_tokens": {"end": token},
+    }
 
 
 def awkward_texts(count: int, control: Collection[str] = (), seed: int = 0) -> list[str]:
@@ -152,12 +190,8 @@ def _any_character(chance: random.Random) -> str:
     return chr(number if number < 0xD800 else number + 0x800)
 
 
-def _pack(ids: Sequence[Sequence[int]]) -> Packed:
+def _pack(ids: Sequence[Sequence[int]], end: Sequence[int]) -> Packed:
     starts = np.zeros(len(ids) + 1, np.int64)
-    np.cumsum([len(text) for text in ids], out=starts[1:])
-    flat = np.fromiter((number for text in ids for number in text), np.uint32, int(starts[-1]))
-    return Packed(flat, starts)
-
-
-def _unpack(ids: bytes, starts: bytes) -> Packed:
-    return Packed(np.frombuffer(ids, "<u4"), np.frombuffer(starts, "<u8").astype(np.int64))
+    np.cumsum([len(text) + len(end) for text in ids], out=starts[1:])
+    rows = (number for text in ids for number in (*text, *end))
+    return Packed(np.fromiter(rows, np.uint32, int(starts[-1])), starts)

@@ -4,9 +4,7 @@ The library works in threads. A forked child encodes in one, without a warning (
 """
 
 from collections.abc import Sequence
-from typing import Any
 
-import orjson
 import tokenizers
 
 from hornbook.errors import HornbookError
@@ -15,14 +13,14 @@ BATCH = 1024
 """Texts handed to the library at once: it keeps about 200 bytes a token until they are done."""
 
 
-def build(tree: dict[str, Any], source: str) -> tokenizers.Tokenizer:
-    """The library's tokenizer of a tokenizer.json's content.
+def build(content: bytes, source: str) -> tokenizers.Tokenizer:
+    """The library's tokenizer of a tokenizer.json's content, as JSON.
 
     Raises:
         HornbookError: the library does not accept it; `source` is named.
     """
     try:
-        return tokenizers.Tokenizer.from_str(orjson.dumps(tree).decode())
+        return tokenizers.Tokenizer.from_str(content.decode())
     except Exception as error:
         raise HornbookError(
             f"{source} is not a tokenizer that the tokenizers library {tokenizers.__version__} "

@@ -93,24 +93,29 @@ def merges_of(tokens: Sequence[bytes]) -> list[Merge]:
     A token's bytes, encoded by the merges before its own, are those two. For wherever it was made,
     nothing inside it had been merged with anything outside, so all went as if it stood alone.
     """
-    ids = {token: number for number, token in enumerate(tokens)}
+    known = {token: number for number, token in enumerate(tokens[:256])}
     merges = []
     for number, token in enumerate(tokens[256:], start=256):
         cuts = [
-            cut
-            for cut in range(1, len(token))
-            if ids.get(token[:cut], number) < number and ids.get(token[cut:], number) < number
+            cut for cut in range(1, len(token)) if token[:cut] in known and token[cut:] in known
         ]
-        cut = cuts[0] if len(cuts) == 1 else _last_cut(token, number, ids)
+        cut = cuts[0] if len(cuts) == 1 else _last_cut(token, known)
         merges.append((token[:cut], token[cut:]))
+        known[token] = number
     return merges
 
 
-def _last_cut(token: bytes, number: int, ids: dict[bytes, int]) -> int:
-    """Where a token is parted once all merges before its own, `number`, are done."""
+def _last_cut(token: bytes, known: dict[bytes, int]) -> int:
+    """Where a token is parted once all merges before its own, those of `known` tokens, are done."""
+    none = len(known)
     parts = [token[at : at + 1] for at in range(len(token))]
+    made = [known.get(left + right, none) for left, right in pairwise(parts)]
     while len(parts) > 2:
-        made = [ids.get(left + right, number) for left, right in pairwise(parts)]
         at = made.index(min(made))
         parts[at : at + 2] = [parts[at] + parts[at + 1]]
+        del made[at]
+        if at:
+            made[at - 1] = known.get(parts[at - 1] + parts[at], none)
+        if at < len(made):
+            made[at] = known.get(parts[at] + parts[at + 1], none)
     return len(parts[0])

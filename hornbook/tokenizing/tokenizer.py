@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
@@ -11,7 +12,7 @@ import orjson
 from hornbook import artifact
 from hornbook.errors import HornbookError
 from hornbook.tokenizing import foreign
-from hornbook.tokenizing.decoding import Stream, form_of, printable
+from hornbook.tokenizing.decoding import Stream, TextForm, form_of, printable
 from hornbook.tokenizing.encoder import Encoder, Packed
 from hornbook.tokenizing.guard import disguise
 from hornbook.tokenizing.library import build, encode_texts
@@ -50,10 +51,8 @@ class Tokenizer:
         self.chat_template = chat_template
         """Its own template for conversations, if it has one; rendered in `own_template`."""
         self.settings = settings or TokenizerSettings(load=source)
-        self.fingerprint: str = artifact.hash_json(tree)
-        """SHA-256 of the tokenizer.json's content: equal ones give equal ids."""
-        self._library = build(tree, source)
-        self._json = orjson.dumps(tree)
+        self._json, self._source = orjson.dumps(tree), source
+        self._library = build(self._json, source)
         self._roles = roles or foreign.roles_of(tree)
         ids: dict[str, int] = self._library.get_vocab(with_added_tokens=True)
         self._tokens = _by_id(ids)
@@ -75,10 +74,23 @@ class Tokenizer:
             ids[spelling] for spelling, token in added.items() if token.get("rstrip")
         )
         """Tokens that white space after them belongs to, such as Phi-3's <|user|>."""
-        disguised = disguise(tree, self.control_tokens)
-        self._plain = build(disguised, source)
-        self._encoder = Encoder(disguised, self._plain, self.control_tokens)
-        self._form = form_of(tree, self._tokens, self._library)
+
+    # What not everybody needs is made when it is first asked for: it takes as long as the rest.
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the tokenizer.json's content: equal ones give equal ids."""
+        return artifact.hash_json(self.tree)
+
+    @cached_property
+    def _encoder(self) -> Encoder:
+        disguised = disguise(self.tree, self.control_tokens)
+        library = build(orjson.dumps(disguised), self._source)
+        return Encoder(disguised, library, self.control_tokens, self.eos_id)
+
+    @cached_property
+    def _form(self) -> TextForm:
+        return form_of(self.tree, self._tokens, self._library)
 
     @classmethod
     def train(
@@ -204,17 +216,20 @@ class Tokenizer:
         Raises:
             HornbookError: a text has a lone surrogate.
         """
-        return encode_texts(self._library if allow_special else self._plain, texts)
+        return encode_texts(self._library if allow_special else self._encoder.library, texts)
 
-    def encode_packed(self, texts: Sequence[str]) -> Packed:
+    def encode_packed(self, texts: Sequence[str], end: bool = False) -> Packed:
         """The same ids as `encode_batch`'s in two arrays: the quick way for much text.
 
         By fastokens, where it is installed and gives the ids of the tokenizers library.
 
+        Args:
+            end: put `eos_id` behind each text, if there is one.
+
         Raises:
             HornbookError: a text has a lone surrogate.
         """
-        return self._encoder.encode(texts)
+        return self._encoder.encode(texts, end)
 
     def to_json(self) -> str:
         """The content of its tokenizer.json, for libraries that read such a file."""
@@ -342,7 +357,7 @@ class Tokenizer:
     @property
     def tree(self) -> dict[str, Any]:
         """The content of its tokenizer.json, a copy."""
-        return dict(json.loads(self._json))
+        return dict(orjson.loads(self._json))
 
     @property
     def role_spellings(self) -> dict[str, str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from hornbook.cli import _run
+from hornbook.corpus.deduplication import DeduplicationSettings
 from hornbook.corpus.privacy.redaction import PrivacySettings
 from hornbook.corpus.quality.settings import QualitySettings
 from hornbook.corpus.readers import CorpusSettings, corpus_files
@@ -40,7 +41,7 @@ directory = "ray"
 SCRIPT = """
 import sys
 from hornbook.corpus import units
-units.plan.__defaults__ = (6_000,)
+units.UNIT_BYTES = 6_000
 from hornbook.cli import main
 main()
 """
@@ -86,7 +87,7 @@ def test_an_unknown_engine_is_refused(capfd: pytest.CaptureFixture[str]) -> None
 def test_what_goes_wrong_elsewhere_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl.gz").write_bytes(b"no such thing")
     units = plan(corpus_files(str(tmp_path)))
-    settings = CorpusSettings(), QualitySettings(), PrivacySettings()
+    settings = CorpusSettings(), QualitySettings(), PrivacySettings(), DeduplicationSettings()
     parts = Parts(units, *settings, "said", tmp_path / "parts")
     row = on_ray._make({"number": 0}, parts, str(tmp_path))
     with pytest.raises(HornbookError, match=r"a\.jsonl\.gz is damaged"):
@@ -99,6 +100,6 @@ def test_without_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_source(tmp_path / "source")
     monkeypatch.setitem(sys.modules, "ray", None)
     units = plan(corpus_files(str(tmp_path / "source")))
-    settings = CorpusSettings(), QualitySettings(), PrivacySettings()
+    settings = CorpusSettings(), QualitySettings(), PrivacySettings(), DeduplicationSettings()
     with pytest.raises(HornbookError, match=r"needs Ray; install it with pip install"):
         next(on_ray.by_ray(Parts(units, *settings, "said", tmp_path)))

@@ -68,7 +68,7 @@ def source(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def small_units(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(units.plan, "__defaults__", (5_000,))
+    monkeypatch.setattr(units, "UNIT_BYTES", 5_000)
 
 
 def by_this_process(several: parts.Parts) -> Iterator[int]:
@@ -87,7 +87,7 @@ def test_units_together_are_the_corpus(source: Path, unit_bytes: int) -> None:
     found = [document for unit in planned for document in read_unit(unit, reading)]
     assert found == whole
     assert (quarantine.good, quarantine.bad) == (whole_quarantine.good, whole_quarantine.bad)
-    assert len(planned) == {1: 829, 77: 558, 5_000: 14, 10**9: 1}[unit_bytes]
+    assert len(planned) == {1: 859, 77: 558, 5_000: 14, 10**9: 1}[unit_bytes]
 
 
 def test_the_corpus_is_the_same_for_any_engine(
@@ -96,7 +96,7 @@ def test_the_corpus_is_the_same_for_any_engine(
     by_processes = made(tmp_path / "processes", recipe_for(source))
     monkeypatch.setattr(parts, "by_processes", by_this_process)
     alone = made(tmp_path / "here", recipe_for(source))
-    monkeypatch.setattr(units.plan, "__defaults__", (10**9,))
+    monkeypatch.setattr(units, "UNIT_BYTES", 10**9)
     whole = made(tmp_path / "whole", recipe_for(source))
     assert by_processes.manifest.files == alone.manifest.files == whole.manifest.files
     assert by_processes.cleaning == alone.cleaning == whole.cleaning
@@ -114,7 +114,7 @@ def test_too_many_bad_lines_are_the_same_error(
     sentences = []
     for share in (0.0, 0.001):
         for unit_bytes in (5_000, 10**9):
-            monkeypatch.setattr(units.plan, "__defaults__", (unit_bytes,))
+            monkeypatch.setattr(units, "UNIT_BYTES", unit_bytes)
             with pytest.raises(HornbookError) as caught:
                 made(tmp_path / f"{share}-{unit_bytes}", recipe_for(source, max_bad_share=share))
             sentences.append(str(caught.value).split("; all are listed")[0])
@@ -141,6 +141,7 @@ def test_a_process_that_dies_is_an_error(
     tmp_path: Path, source: Path, small_units: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(parts, "make_part", die)
+    monkeypatch.setattr(parts, "_made_here", lambda *_: iter(()))
     with pytest.raises(HornbookError, match="a process that reads the corpus has died"):
         made(tmp_path / "run", recipe_for(source))
 
@@ -179,7 +180,7 @@ from hornbook.pipeline import parts
 from hornbook.pipeline.corpus import make_corpus
 from hornbook.pipeline.recipe import Recipe
 from hornbook.pipeline.workspace import Workspace
-units.plan.__defaults__ = (2_000,)
+units.UNIT_BYTES = 2_000
 
 def slowly(several):
     for number in several.missing():

@@ -69,7 +69,7 @@ def test_the_store_does_not_depend_on_batches_and_workers(
 def test_an_error_ends_the_encoding_and_leaves_nothing(
     tmp_path: Path, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(self: Tokenizer, texts: list[str]) -> None:
+    def fail(self: Tokenizer, texts: list[str], end: bool) -> None:
         raise OSError("no")
 
     corpus = corpus_of(tmp_path / "corpus")

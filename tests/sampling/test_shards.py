@@ -23,9 +23,9 @@ DOCUMENTS = [CHANCE.integers(1, 99, size=int(size)) for size in CHANCE.integers(
 
 def batches(size: int, start: int = 0) -> Iterator[Encoded]:
     for first in range(start, len(DOCUMENTS), size):
-        some = DOCUMENTS[first : min(first + size, len(DOCUMENTS))]
+        some = [np.append(ids, 0) for ids in DOCUMENTS[first : min(first + size, len(DOCUMENTS))]]
         starts = np.cumsum([0, *map(len, some)])
-        yield Encoded(np.concatenate(some), starts, np.array([3 * len(ids) for ids in some]))
+        yield Encoded(np.concatenate(some), starts, np.array([3 * len(ids) - 3 for ids in some]))
 
 
 def written(directory: Path, size: int = 7, shard_bytes: int = 200) -> TokenStore:

@@ -54,6 +54,9 @@ def test_the_same_as_encode_batch(make, name: str) -> None:  # type: ignore[no-u
     assert (packed.ids.dtype, packed.starts.dtype) == (np.uint32, np.int64)
     assert lists(tokenizer.encode_packed([])) == []
     assert lists(tokenizer.encode_packed([""])) == [[]]
+    end = [] if tokenizer.eos_id is None else [tokenizer.eos_id]
+    ended = [[*ids, *end] for ids in lists(packed)]
+    assert lists(tokenizer.encode_packed(texts, end=True)) == ended
 
 
 @each
@@ -113,7 +116,7 @@ def test_a_lone_surrogate_is_refused_by_its_place(name: str) -> None:
 def test_other_ids_are_noticed_and_the_reference_used(monkeypatch: pytest.MonkeyPatch) -> None:
     tokenizer = trained("bpe")
     other = Tokenizer.train(STORIES[:2], tokenizer.settings)
-    fooled = Encoder(other._encoder._tree or _tree_of(other), tokenizer._plain, ())
+    fooled = Encoder(other._encoder._tree or _tree_of(other), tokenizer._encoder.library, ())
     packed = fooled.encode([*STORIES, *MUCH])
     assert fooled.reason == "fastokens gives other ids than the tokenizers library"
     assert lists(packed) == tokenizer.encode_batch([*STORIES, *MUCH])
