@@ -33,7 +33,9 @@ from hornbook.sampling.loader import Loader
 from hornbook.sampling.windows import Windows
 from hornbook.tokenizing.tokenizer import Tokenizer, TokenizerSettings
 
-QUALITY = QualitySettings(unicode="normalize", filters=("gopher", "c4", "fineweb"))
+QUALITY = QualitySettings(
+    unicode="normalize", filters=("gopher-quality", "gopher-repetition", "c4", "fineweb")
+)
 
 
 def used() -> float:

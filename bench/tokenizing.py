@@ -42,6 +42,8 @@ REPEATS = 3
 VOCAB = 32_768
 FUZZED = 2_000
 """Awkward texts whose ids are compared besides the documents'."""
+LONG = 16_000
+"""Characters of a long document."""
 SLOW_MB = 6
 """Megabytes for the encoders' race: enough for all, and the slowest is done in seconds."""
 
@@ -58,6 +60,16 @@ def read_texts(path: Path | None, megabytes: float) -> list[str]:
         if room <= 0:
             break
     return chosen
+
+
+def joined(texts: Sequence[str]) -> list[str]:
+    """The same text in documents of at least `LONG` characters."""
+    whole: list[list[str]] = [[]]
+    for text in texts:
+        if sum(map(len, whole[-1])) >= LONG:
+            whole.append([])
+        whole[-1].append(text)
+    return ["\n\n".join(parts) for parts in whole]
 
 
 def size_mb(texts: Sequence[str]) -> float:
@@ -152,7 +164,8 @@ def race_to_disk(texts: list[str], files: tuple[Path, Path]) -> None:
         taken = race(rivals)
         tokens = stores[0].token_counts["train"]
     share = taken["encoder"] / taken["to disk"]
-    print(f"from a JSONL file of {size:.1f} MB to a store of {tokens:,} tokens")
+    each = size * 1e6 / len(texts)
+    print(f"from a JSONL file of {size:.1f} MB ({each:,.0f} bytes a document) to {tokens:,} tokens")
     print(f"  encoder      {size / taken['encoder']:7.1f} MB/s")
     print(f"  file to disk {size / taken['to disk']:7.1f} MB/s: {share:.0%} of it")
 
@@ -240,7 +253,8 @@ def main() -> None:
     texts = read_texts(arguments.text, arguments.megabytes)
     ours = Tokenizer.from_gpt2(*files)
     race_encoders(texts, ours, files)
-    race_to_disk(texts, files)
+    for documents in (texts, joined(texts)):
+        race_to_disk(documents, files)
     race_kinds(texts, files)
     race_trainers(texts)
 
