@@ -99,6 +99,8 @@ FORMS: dict[str, dict[str, Any]] = {
         ],
     },
 }
+CODE_FORM = "humaneval"
+"""Its questions are programs, which `code_puzzles` runs."""
 FIELDS = {
     "mmlu": ("question", "choices", "answer"),
     "hellaswag": ("ctx", "endings", "label"),
@@ -161,7 +163,7 @@ def run_benchmarks(
         if unknown:
             raise HornbookError(
                 f"unknown task {unknown[0]!r}; give a task of the harness, one in --task-folder, or a "
-                f"form with a file ({', '.join(f'{form}=FILE' for form in FORMS)})."
+                f"form with a file ({', '.join(f'{form}=FILE' for form in (*FORMS, CODE_FORM))})."
             )
         found = simple_evaluate(
             model=model,
@@ -178,7 +180,8 @@ def run_benchmarks(
 def _config_of(task: str, shots: int | None, scratch: str) -> dict[str, Any]:
     form, _, where = task.partition("=")
     if form not in FORMS:
-        raise HornbookError(f"unknown form {form!r}; expected one of {', '.join(FORMS)}.")
+        known = ", ".join((*FORMS, CODE_FORM))
+        raise HornbookError(f"unknown form {form!r}; expected one of {known}.")
     test, _, dev = where.partition(DEV)
     files = {"test": _checked(Path(test), form)}
     if dev:

@@ -160,7 +160,9 @@ class HarnessModel(TemplateLM):  # type: ignore[misc]  # the harness is not type
             for number, ids in zip(numbers, given, strict=True):
                 until = requests[number].args[1].get("until") or []
                 until = [until] if isinstance(until, str) else until
-                answers[number] = cut_at(self._tokens.decode(ids), until)
+                # As the harness's own model does: a control token in an answer is no text.
+                text = self._tokens.decode(ids, skip_special=True)
+                answers[number] = cut_at(text, until)
         return answers
 
     def _prompt(self, context: str) -> list[int]:

@@ -15,15 +15,20 @@ from rich.text import Text
 from hornbook.artifact import hash_json
 from hornbook.errors import HornbookError
 from hornbook.evaluation.answer_metrics import comparison_table
-from hornbook.evaluation.benchmarks import BenchmarkScores, require_harness, run_benchmarks
+from hornbook.evaluation.benchmarks import (
+    CODE_FORM,
+    BenchmarkScores,
+    require_harness,
+    run_benchmarks,
+)
 from hornbook.evaluation.code_puzzles import STOPS, read_puzzles, try_out
 from hornbook.evaluation.intervals import Comparison, compare_means, mean_interval
 from hornbook.inference.generate import GenerationSettings, generate_batch
 from hornbook.pipeline.bundle import Bundle
 from hornbook.pipeline.evaluation import Evaluation
 
-HUMANEVAL = "humaneval="
-PASSED = "humaneval, pass@1"
+HUMANEVAL = f"{CODE_FORM}="
+PASSED = f"{CODE_FORM}, pass@1"
 FUNCTION_TOKENS = 256
 """Most tokens of a function's body."""
 

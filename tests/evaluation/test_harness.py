@@ -14,6 +14,7 @@ from hornbook.model.presets import ModelSettings, resolve
 from hornbook.model.transformer import Transformer
 from hornbook.pipeline.bundle import default_runtime, load_bundle, save_bundle
 from hornbook.pipeline.exporting import export_as_folder
+from hornbook.tokenizing.special import USER
 from hornbook.tokenizing.tokenizer import Tokenizer, TokenizerSettings
 
 pytest.importorskip("lm_eval")
@@ -42,6 +43,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.3 * torch.randn(parameter.shape, generator=generator))
+        # So that it writes a control token in the midst of its answers now and then.
+        model.embedding.token.weight[tokenizer.control_tokens[USER]] *= 3
     save_bundle(path / "own", model, tokenizer, {"task": "pretrain"})
     export_as_folder(path / "own", path / "exported")
     return path
@@ -82,11 +85,23 @@ def test_texts_longer_than_the_model_reads(ours: Any, theirs: Any) -> None:
     assert mine == pytest.approx(wanted, abs=1e-3)
 
 
-def test_what_is_written_is_what_the_harnesss_own_model_writes(ours: Any, theirs: Any) -> None:
+def test_what_is_written_is_what_the_harnesss_own_model_writes(
+    ours: Any, theirs: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked = {"until": ["Paris", "\n"], "max_gen_toks": 12, "do_sample": False}
     requests = _instances(*((text, asked) for text, _ in REQUESTS if text))
+    tokens: list[str] = []
+    plain = Tokenizer.decode
+
+    def decode(tokenizer: Tokenizer, ids: list[int], skip_special: bool = False) -> str:
+        tokens.extend(tokenizer.token_text(token) for token in ids)
+        return plain(tokenizer, ids, skip_special)
+
+    monkeypatch.setattr(Tokenizer, "decode", decode)
     mine = ours.generate_until(requests, disable_tqdm=True)
     wanted = theirs.generate_until(requests, disable_tqdm=True)
+    assert USER in tokens  # written by the model, and no text of either answer
+    assert any(token != USER for token in tokens)
     # The library's text has spaces cleaned up; ours is as it was written.
     assert ["".join(text.split()) for text in mine] == ["".join(text.split()) for text in wanted]
 
@@ -192,7 +207,7 @@ metric_list:
 @pytest.mark.parametrize(
     ("task", "said"),
     [
-        ("trivia=x.jsonl", "unknown form 'trivia'; expected one of mmlu"),
+        ("trivia=x.jsonl", "unknown form 'trivia'; expected one of mmlu, .*, humaneval"),
         ("mmlu=x.csv", "are .json or .jsonl"),
         ("arc={mmlu}", "line 1: no field 'answerKey'; arc has question"),
     ],
