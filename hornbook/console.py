@@ -90,6 +90,18 @@ def meter(label: str, total: int | None, unit: str, done: int = 0) -> Iterator[M
         yield shown
 
 
+def visible(text: str) -> str:
+    """Text of a model or a data set for the terminal: its control characters can be seen and are not
+    obeyed; line breaks and tabs stay.
+
+    >>> visible("red: \x1b[31m")
+    'red: \\x1b[31m'
+    """
+    return "".join(
+        char if char.isprintable() or char in "\n\t" else ascii(char)[1:-1] for char in text
+    )
+
+
 def track(items: Iterable[T], label: str, total: int | None, unit: str) -> Iterator[T]:
     """Pass `items` through while showing how many have gone by."""
     with meter(label, total, unit) as shown:

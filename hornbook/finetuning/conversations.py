@@ -14,7 +14,7 @@ may have a `system` text (but OpenAI's, where it is a message) and a `category` 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from hornbook.corpus.files import JSON_NAMES, require_text, string_field
 from hornbook.corpus.tables import Instruction, instruction_of, records_or_faults
@@ -23,6 +23,7 @@ from hornbook.tokenizing.templates import Message, messages_of
 
 Role = Literal["system", "user", "assistant"]
 Record = dict[str, Any]
+T = TypeVar("T")
 
 ROLES: dict[str, Role] = {
     "system": "system",
@@ -35,6 +36,14 @@ ROLES: dict[str, Role] = {
     "model": "assistant",
 }
 """Who speaks, by the names that data sets have for them."""
+FILES = (".json", ".jsonl", ".csv", ".tsv")
+FORM_OF_FIELD = {
+    "messages": "OpenAI messages",
+    "conversations": "ShareGPT",
+    "instruction": "Alpaca",
+    "prompt": "prompt/completion",
+}
+"""The form that a record with such a field is of."""
 
 
 @dataclass(frozen=True)
@@ -104,11 +113,21 @@ def read_conversations(path: Path) -> list[Conversation]:
             many more there are.
     """
     examined = examine(path)
-    if examined.faults:
-        first, more = examined.faults[0], len(examined.faults) - 1
-        others = f" {more:,} more records have faults: see hornbook data preview." if more else ""
-        raise HornbookError(first + others)
+    refuse_faults(examined.faults)
     return examined.conversations
+
+
+def refuse_faults(faults: Sequence[str]) -> None:
+    """Go on only with a file that has none.
+
+    Raises:
+        HornbookError: the first of the faults, and how many more there are.
+    """
+    if faults:
+        more = len(faults) - 1
+        records = f"{more:,} more records have faults" if more > 1 else "1 more record has a fault"
+        others = f" {records}: see hornbook data preview." if more else ""
+        raise HornbookError(faults[0] + others)
 
 
 def examine(path: Path) -> Examined:
@@ -126,16 +145,41 @@ def examine(path: Path) -> Examined:
     if first is None:
         raise HornbookError(str(records[0][1]))
     form = _form_of(first, where)
-    conversations, faults = [], []
+    return Examined(form, *sorted_out(records, lambda r, where: conversation_of(r, where, form)))
+
+
+def sorted_out(
+    records: Iterable[tuple[str, Record | HornbookError]], made: Callable[[Record, str], T]
+) -> tuple[list[T], list[str]]:
+    """What is made of each record that is sound, and a sentence for each of the others.
+
+    Args:
+        records: as `records_or_faults` gives them.
+        made: of a record and where it stands; raises a `HornbookError` for one that is no good.
+    """
+    found: list[T] = []
+    faults = []
     for where, record in records:
-        if isinstance(record, HornbookError):
-            faults.append(str(record))
-            continue
         try:
-            conversations.append(conversation_of(record, where, form))
+            if isinstance(record, HornbookError):
+                raise record
+            found.append(made(record, where))
         except HornbookError as fault:
             faults.append(str(fault))
-    return Examined(form, conversations, faults)
+    return found, faults
+
+
+def holds_conversations(path: Path) -> bool:
+    """Whether the first record of a file that can be read is of one of the forms above.
+
+    Raises:
+        HornbookError: not readable.
+    """
+    if Path(path).suffix.lower() not in FILES:
+        return False
+    records = (record for _, record in records_or_faults(Path(path)))
+    first = next((record for record in records if not isinstance(record, HornbookError)), {})
+    return any(field in first for field in FORM_OF_FIELD)
 
 
 def conversation_of(record: Record, where: str, form: str) -> Conversation:
@@ -175,12 +219,7 @@ def require_turns(messages: Sequence[Message], where: str) -> None:
 
 
 def _form_of(record: Record, where: str) -> str:
-    for field, form in (
-        ("messages", "OpenAI messages"),
-        ("conversations", "ShareGPT"),
-        ("instruction", "Alpaca"),
-        ("prompt", "prompt/completion"),
-    ):
+    for field, form in FORM_OF_FIELD.items():
         if field in record:
             return form
     raise HornbookError(
@@ -244,7 +283,12 @@ def _of_parts(entry: Record, where: str) -> Record:
 
 
 def _entries(record: Record, field: str, where: str) -> Iterator[tuple[str, Record]]:
-    found = record.get(field)
+    if field not in record:
+        raise HornbookError(
+            f"{where}: no field {field!r}; its fields are: {', '.join(record) or 'none'}. All records "
+            "of a file must be of one form."
+        )
+    found = record[field]
     if not isinstance(found, list) or not found:
         raise HornbookError(f"{where}: {field!r} must be a list of messages, with one at least.")
     for number, entry in enumerate(found, start=1):

@@ -7,9 +7,9 @@ that ends each answer is trained, so that it learns to stop.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from hornbook.config import Settings
 from hornbook.errors import HornbookError
@@ -21,7 +21,7 @@ from hornbook.sampling.batch import IGNORE
 from hornbook.sampling.dataset import Examples, next_token_example
 from hornbook.tokenizing.templates import Template, encode_conversation, stop_ids
 from hornbook.tokenizing.tokenizer import Tokenizer
-from hornbook.training.settings import AdapterSettings, FinetuningSettings
+from hornbook.training.settings import LENGTHS, AdapterSettings, FinetuningSettings
 
 
 class FollowerTraining(FinetuningSettings):
@@ -40,12 +40,18 @@ class FollowerAdapter(AdapterSettings):
     """Peak learning rate of AdamW."""
 
 
+OF_OWN_FILE = {"epochs": 3.0, "batch_size": 8}
+"""What a training takes by default that learns from the user's own conversations: a file of them is
+smaller than the sample world's 24,000 questions, of which a part of one pass is enough."""
+
+
 class InstructionSettings(Settings):
     """Fine-tuning to follow instructions."""
 
     path: str | None = None
     """Conversations to learn from (.json, .jsonl, .csv or .tsv), in Alpaca's form, ShareGPT's, OpenAI's
-    or as prompt and completion; the sample world's instructions when not given."""
+    or as prompt and completion; the sample world's instructions when not given. With a file of your
+    own, trainings take 3 passes in batches of 8 where they do not say otherwise."""
     validation_path: str | None = None
     """Conversations to choose the best weights by; a share of `path` when not given."""
     test_path: str | None = None
@@ -58,7 +64,9 @@ class InstructionSettings(Settings):
     """Share of the examples that validation takes, 0 to 1, where it has no file of its own."""
     test_share: float = Field(default=0.05, ge=0, lt=1)
     """Share of the examples that the test takes, 0 to 1, where it has no file of its own."""
-    train: tuple[Literal["full", "lora"], ...] = Field(default=("full", "lora"), min_length=1)
+    train: tuple[Literal["full", "lora"], ...] = Field(
+        default=("full", "lora"), min_length=1, strict=False
+    )
     """What is trained, one model for each: everything, or a LoRA adapter (see the lora settings)."""
     mask_prompt: bool = True
     """Train on the answers only; otherwise on the prompts' tokens too."""
@@ -77,6 +85,21 @@ class InstructionSettings(Settings):
     """How it is trained."""
     lora_training: FollowerAdapter = FollowerAdapter()
     """How a LoRA adapter is trained."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_of_an_own_file(cls, given: Any) -> Any:
+        """Where `path` is given, other defaults for what the trainings do not say."""
+        if not isinstance(given, dict) or given.get("path") is None:
+            return given
+        found = dict(given)
+        for name in ("training", "lora_training"):
+            said = found.get(name, {})
+            if isinstance(said, dict):  # else it is whole already
+                has_length = any(said.get(unit) is not None for unit in LENGTHS)
+                own = {k: v for k, v in OF_OWN_FILE.items() if k != "epochs" or not has_length}
+                found[name] = {**own, **said}
+        return found
 
 
 @dataclass(frozen=True)

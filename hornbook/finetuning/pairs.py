@@ -16,9 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from hornbook.corpus.files import require_object, require_text, string_field
-from hornbook.corpus.tables import read_records, records_or_faults
+from hornbook.corpus.tables import records_or_faults
 from hornbook.errors import HornbookError
-from hornbook.finetuning.conversations import Conversation, messages_in, require_turns
+from hornbook.finetuning.conversations import (
+    Conversation,
+    messages_in,
+    refuse_faults,
+    require_turns,
+    sorted_out,
+)
 from hornbook.tokenizing.templates import Message
 
 Record = dict[str, Any]
@@ -41,13 +47,37 @@ class PreferencePair:
         return Conversation((*asked, chosen)), Conversation((*asked, rejected))
 
 
+@dataclass(frozen=True)
+class ExaminedPairs:
+    """What a file of pairs holds."""
+
+    pairs: list[PreferencePair]
+    """Those without a fault, in the file's order."""
+    faults: list[str]
+    """A sentence for each record that is no good."""
+
+
 def read_pairs(path: Path) -> list[PreferencePair]:
     """The pairs of a file in any of the forms above.
 
     Raises:
-        HornbookError: not readable, or a record is no good; naming the record and the field.
+        HornbookError: not readable, or a record is no good, naming the record and the field; it says
+            how many more there are.
     """
-    return [_pair(record, where) for where, record in read_records(Path(path))]
+    examined = examine_pairs(path)
+    refuse_faults(examined.faults)
+    if not examined.pairs:
+        raise HornbookError(f"{path} has no pairs; add a line for each.")
+    return examined.pairs
+
+
+def examine_pairs(path: Path) -> ExaminedPairs:
+    """Read a file of pairs to its end, whatever is wrong with single records.
+
+    Raises:
+        HornbookError: not readable.
+    """
+    return ExaminedPairs(*sorted_out(records_or_faults(Path(path)), _pair))
 
 
 def holds_pairs(path: Path) -> bool:

@@ -6,11 +6,11 @@ from typing import get_args
 
 from rich.table import Table
 
-from hornbook.console import console
+from hornbook.console import console, visible
 from hornbook.errors import HornbookError
 from hornbook.finetuning.conversations import Conversation, Examined, examine, repeated
 from hornbook.finetuning.instruction import InstructionSettings
-from hornbook.finetuning.pairs import holds_pairs, read_pairs
+from hornbook.finetuning.pairs import examine_pairs, holds_pairs
 from hornbook.pipeline.bundle import TOKENIZER
 from hornbook.pipeline.followers import follower_dataset, in_rows
 from hornbook.sampling.show import show_windows
@@ -37,26 +37,37 @@ def preview(
         HornbookError: the file is of no known form, or some of its records are no good.
     """
     if holds_pairs(path):
-        pairs = read_pairs(path)
+        found = examine_pairs(path)
+        pairs = found.pairs
         console.print(
             f"{path}: {len(pairs):,} pairs of a chosen and a rejected answer", markup=False
         )
+        _print_faults(found.faults)
         both = [talk for pair in pairs[:count] for talk in pair.conversations()]
-        _show(both, tokenizer, settings, context_length, len(both))
+        if both:
+            _show(both, tokenizer, settings, context_length, len(both))
+        _refuse(path, len(found.faults), len(pairs))
         return
     examined = examine(path)
     console.print(_counts(path, examined))
-    for fault in examined.faults[:FAULTS_SHOWN]:
-        console.print(f"fault: {fault}", style="red", markup=False)
-    if len(examined.faults) > FAULTS_SHOWN:
-        console.print(f"… and {len(examined.faults) - FAULTS_SHOWN:,} more", style="red")
+    _print_faults(examined.faults)
     if examined.conversations:
         _show(examined.conversations, tokenizer, settings, context_length, count)
-    if examined.faults:
-        total = len(examined.faults) + len(examined.conversations)
+    _refuse(path, len(examined.faults), len(examined.conversations))
+
+
+def _print_faults(faults: Sequence[str]) -> None:
+    for fault in faults[:FAULTS_SHOWN]:
+        console.print(f"fault: {visible(fault)}", style="red", markup=False)
+    if len(faults) > FAULTS_SHOWN:
+        console.print(f"… and {len(faults) - FAULTS_SHOWN:,} more", style="red")
+
+
+def _refuse(path: Path, faults: int, sound: int) -> None:
+    if faults:
         raise HornbookError(
-            f"{path}: {len(examined.faults):,} of {total:,} records have faults and cannot be trained "
-            "on; correct them or leave them out."
+            f"{path}: {faults:,} of {faults + sound:,} records have faults and cannot be trained on; "
+            "correct them or leave them out."
         )
 
 
@@ -96,7 +107,8 @@ def tokenizer_for(path: Path | None, data: Path) -> Tokenizer:
         inside = path / TOKENIZER
         return Tokenizer.open(inside if inside.is_dir() else path)
     if holds_pairs(data):
-        talks = [talk for pair in read_pairs(data)[:TRAINED_ON] for talk in pair.conversations()]
+        pairs = examine_pairs(data).pairs[:TRAINED_ON]
+        talks = [talk for pair in pairs for talk in pair.conversations()]
     else:
         talks = examine(data).conversations[:TRAINED_ON]
     texts = [message.content for talk in talks for message in talk.messages]

@@ -95,5 +95,11 @@ def test_pairs(tmp_path: Path, capfd: Capture) -> None:
     assert "2 pairs of a chosen and a rejected answer" in printed
     assert printed.count("learns") == 2
     _write(data, pair, {"prompt": "x", "chosen": "y"})
+    with data.open("a") as file:
+        file.write("{\n")
     assert _run(["data", "preview", str(data)]) == 2
-    assert "line 2: no field 'rejected'" in capfd.readouterr().err
+    printed = capfd.readouterr()
+    assert "fault: " in printed.out
+    for said in ("line 2: no field 'rejected'", "line 3", "learns"):
+        assert said in printed.out
+    assert "2 of 3 records have faults" in printed.err

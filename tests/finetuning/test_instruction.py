@@ -15,6 +15,7 @@ from hornbook.finetuning.conversations import (
     read_conversations,
 )
 from hornbook.finetuning.instruction import (
+    InstructionSettings,
     answer_prompts,
     instruction_dataset,
     prepare_follower,
@@ -162,3 +163,19 @@ def test_on_real_instructions(tokenizer: Tokenizer) -> None:
     assert len(read) == len(json.loads(path.read_text("utf-8")))
     _, report = instruction_dataset(read[:200], tokenizer, "alpaca", max_length=1024)
     assert (report.kept, report.ends_trained) == (200, 200)
+
+
+def test_a_file_of_the_users_own_has_other_defaults() -> None:
+    plain = InstructionSettings()
+    assert (plain.training.epochs, plain.training.batch_size) == (0.9, 24)
+    own = InstructionSettings.model_validate({"path": "a.jsonl", "training": {"lr": 1e-3}})
+    for training in (own.training, own.lora_training):
+        assert (training.epochs, training.batch_size) == (3.0, 8)
+    assert own.training.lr == 1e-3
+    assert own.lora_training.lr == plain.lora_training.lr
+    said = {"path": "a.jsonl", "training": {"steps": 5}, "lora_training": {"batch_size": 24}}
+    chosen = InstructionSettings.model_validate(said)
+    assert (chosen.training.steps, chosen.training.epochs) == (5, None)
+    assert (chosen.lora_training.epochs, chosen.lora_training.batch_size) == (3.0, 24)
+    again = InstructionSettings.model_validate(chosen.model_dump(mode="json"))
+    assert again == chosen

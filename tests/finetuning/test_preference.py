@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 from hornbook.errors import HornbookError
 from hornbook.finetuning import preference
-from hornbook.finetuning.pairs import PreferencePair, read_pairs
+from hornbook.finetuning.pairs import PreferencePair, examine_pairs, read_pairs
 from hornbook.finetuning.preference import (
     Method,
     PreferenceLoss,
@@ -265,6 +265,25 @@ def test_what_is_wrong_is_said(tmp_path: Path, record: dict[str, Any], said: str
     path = tmp_path / "a.jsonl"
     path.write_text(json.dumps(record), "utf-8")
     with pytest.raises(HornbookError, match=said):
+        read_pairs(path)
+
+
+def test_every_fault_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    good = {"prompt": "Hi", "chosen": "a", "rejected": "b"}
+    records = [good, {**good, "rejected": "a"}, good, {"prompt": "Hi", "chosen": "a"}]
+    lines = [json.dumps(record) for record in records]
+    path.write_text("\n".join([*lines[:3], "{no json", *lines[3:]]), "utf-8")
+    examined = examine_pairs(path)
+    assert len(examined.pairs) == 2
+    for fault, said in zip(
+        examined.faults, ("line 2: chosen and", "line 4", "line 5: no field"), strict=True
+    ):
+        assert said in fault
+    with pytest.raises(HornbookError, match=r"line 2: .* 2 more records have faults: see hornbook"):
+        read_pairs(path)
+    path.write_text("\n", "utf-8")
+    with pytest.raises(HornbookError, match=r"has no pairs|is empty"):
         read_pairs(path)
 
 
