@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import random
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -78,8 +79,17 @@ class _Again(Exception):  # noqa: N818  # no error, a request for another try
         self.after_s = after_s
 
 
+class _Gone(Exception):  # noqa: N818  # no error, the end of all tries
+    """Nothing listens at the endpoint's address."""
+
+
 class Endpoint:
-    """Asks many questions, some at once."""
+    """Asks many questions, some at once.
+
+    Where the very first connection is refused, nothing is listening, and nobody is asked again. An
+    endpoint that has answered before is tried again, until one question has used up its tries: then
+    the others are not sent after it.
+    """
 
     def __init__(self, settings: EndpointSettings) -> None:
         """
@@ -101,22 +111,53 @@ class Endpoint:
                 f"url {settings.url}: the key in {settings.key_variable} would be sent unencrypted; use "
                 "https, or unset the key."
             )
+        self._answered = threading.Event()
+        """Whether anything has ever come back."""
+        self._gone = threading.Event()
+        """Whether it is no use to try any longer."""
+
+    def require_listening(self) -> None:
+        """Make sure that something answers at the address, whatever it says.
+
+        Raises:
+            HornbookError: the connection is refused, or the address does not exist.
+        """
+        import httpx
+
+        with self._client() as client:
+            try:
+                client.get(self.settings.url)
+            except httpx.ConnectError as error:
+                raise self._not_there(str(error)) from None
+            except httpx.HTTPError:
+                pass  # slow, or odd: the questions will show
 
     def ask_all(self, questions: Sequence[Messages], label: str) -> list[Reply]:
         """The reply to each question, in their order.
 
         Raises:
-            HornbookError: there was no reply at all to any of several questions.
+            HornbookError: nothing listens there, or there was no reply at all to any of several
+                questions.
         """
         with self._client() as client, ThreadPoolExecutor(self.settings.concurrency) as pool:
             asked = pool.map(lambda question: self._ask(client, question), questions)
-            replies = list(track(asked, label, len(questions), "question"))
+            try:
+                replies = list(track(asked, label, len(questions), "question"))
+            except _Gone as gone:
+                pool.shutdown(cancel_futures=True)
+                raise self._not_there(str(gone)) from None
         if questions and all(reply.text is None for reply in replies):
             raise HornbookError(
                 f"{self.settings.url}: none of {len(questions):,} questions was answered "
                 f"({replies[0].fault}); is it running, and is the model {self.settings.model!r} there?"
             )
         return replies
+
+    def _not_there(self, why: str) -> HornbookError:
+        return HornbookError(
+            f"{self.settings.url}: nothing listens there ({why}); start the server, or give its "
+            "address with url=."
+        )
 
     @contextmanager
     def _client(self) -> "Iterator[httpx.Client]":
@@ -146,21 +187,31 @@ class Endpoint:
         kept = self._place(body)
         if kept is not None and (known := _read_kept(kept)) is not None:
             return Reply(known)
-        fault = ""
+        reply = self._ask_often(client, body)
+        if kept is not None and reply.text is not None:
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            write_text(kept, json.dumps({"asked": body, "answer": reply.text}, indent=1) + "\n")
+        return reply
+
+    def _ask_often(self, client: "httpx.Client", body: Mapping[str, Any]) -> Reply:
+        """The answer of the first try that brings one; after the last one, what was wrong with it."""
+        import httpx
+
+        fault = "not reached"
         for attempt in range(self.settings.retries + 1):
+            if self._gone.is_set():
+                break
             try:
-                text = self._try(client, body)
+                return Reply(self._try(client, body))
             except _Again as again:
                 fault = str(again)
                 if attempt < self.settings.retries:
-                    time.sleep(self._wait(attempt, again.after_s))
-                continue
+                    # Others may find meanwhile that there is nothing to wait for.
+                    self._gone.wait(self._wait(attempt, again.after_s))
+                elif isinstance(again.__cause__, httpx.ConnectError):
+                    self._gone.set()
             except HornbookError as refusal:
                 return Reply(None, self._without_key(str(refusal)))
-            if kept is not None:
-                kept.parent.mkdir(parents=True, exist_ok=True)
-                write_text(kept, json.dumps({"asked": body, "answer": text}, indent=1) + "\n")
-            return Reply(text)
         return Reply(None, self._without_key(fault))
 
     def _try(self, client: "httpx.Client", body: Mapping[str, Any]) -> str:
@@ -170,6 +221,7 @@ class Endpoint:
         address = f"{self.settings.url.rstrip('/')}/chat/completions"
         try:
             with client.stream("POST", address, json=body) as response:
+                self._answered.set()
                 raw = b""
                 for piece in response.iter_bytes():
                     raw += piece
@@ -179,6 +231,11 @@ class Endpoint:
                         raise HornbookError(f"a reply of more than {LARGEST_REPLY:,} bytes")
         except httpx.TimeoutException:
             raise _Again("too slow") from None
+        except httpx.ConnectError as error:
+            if not self._answered.is_set():
+                self._gone.set()
+                raise _Gone(str(error)) from None
+            raise _Again("not reached: ConnectError") from error
         except httpx.HTTPError as error:
             raise _Again(f"not reached: {type(error).__name__}") from None
         if response.status_code == 429 or response.status_code >= 500:

@@ -46,6 +46,8 @@ def judge_model(
         if model is not None:
             model.require_task("instruct", "be judged by its answers")
     endpoint = Endpoint(settings)  # what is wrong with it is said before answers are written
+    if settings.cache is None:  # what is kept may be all that will be asked
+        endpoint.require_listening()
     grades = RUBRIC if rubric is None else _read_rubric(rubric)
     asked = read_conversations(data)[:limit]
     answers = answer_all(bundle, asked, max_new_tokens).answers

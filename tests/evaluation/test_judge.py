@@ -106,8 +106,26 @@ def test_overloaded_and_down_for_a_moment() -> None:
 def test_down() -> None:
     with serving(lambda *_: completion("hi")) as server:
         url = server.url
-    with pytest.raises(HornbookError, match="not reached: ConnectError"):
-        ask(url, retries=1)
+    questions = [[{"role": "user", "content": str(n)}] for n in range(40)]
+    for call in (
+        lambda: ask(url, questions, retries=3),
+        lambda: Endpoint(settings(url)).require_listening(),
+    ):
+        with pytest.raises(HornbookError, match=r"nothing listens there .*give its address"):
+            call()
+
+
+def test_down_in_the_midst() -> None:
+    """The first question without an answer after all its tries is the last that is sent."""
+    with serving(lambda *_: completion("hi")) as server:
+        endpoint = Endpoint(settings(server.url, retries=2, concurrency=1))
+        assert endpoint.ask_all([QUESTION], "test") == [Reply("hi")]
+    tries: list[int] = []
+    plain = endpoint._try
+    endpoint._try = lambda *asked: (tries.append(1), plain(*asked))[1]  # type: ignore[method-assign]
+    with pytest.raises(HornbookError, match=r"none of 9 questions was answered \(not reached"):
+        endpoint.ask_all([QUESTION] * 9, "test")
+    assert len(tries) == 3
 
 
 @pytest.mark.parametrize("drip_s", [0.0, 0.05])
