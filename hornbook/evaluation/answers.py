@@ -8,6 +8,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from hornbook.console import visible
 from hornbook.errors import HornbookError
 from hornbook.evaluation.proportion import Proportion
 
@@ -67,7 +68,7 @@ class AnswerReport:
         for name in ("right", "of", "share (95 % interval)"):
             table.add_column(name, justify="right")
         for name, score in self.categories.items():
-            table.add_row(Text(name or "(none)"), *_figures(score))
+            table.add_row(Text(visible(name) or "(none)"), *_figures(score))
         table.add_section()
         table.add_row("all", *_figures(self.total))
         return table
@@ -106,7 +107,7 @@ def answer_table(answers: Sequence[Answer]) -> Table:
     for answer in answers:
         mark = Text("right", "green") if answer.right else Text("wrong", "red")
         shown = (answer.category, answer.question, answer.expected, answer.given)
-        table.add_row(mark, *(Text(part) for part in shown))
+        table.add_row(mark, *(Text(visible(part)) for part in shown))
     return table
 
 

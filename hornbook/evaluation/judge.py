@@ -15,6 +15,7 @@ from typing import Any, Literal
 from rich.table import Table
 from rich.text import Text
 
+from hornbook.console import visible
 from hornbook.errors import HornbookError
 from hornbook.evaluation.answers import Answer
 from hornbook.evaluation.endpoint import Endpoint, Messages, Reply
@@ -69,7 +70,7 @@ class Scores:
         table = Table("category", "answers", "mean", title=title, title_justify="left")
         if len(self.categories) > 1:
             for name, one in self.categories.items():
-                table.add_row(Text(name or "(none)"), f"{one.count:,}", one.shown(2))
+                table.add_row(Text(visible(name) or "(none)"), f"{one.count:,}", one.shown(2))
             table.add_section()
         table.add_row("all", f"{self.mean.count:,}", self.mean.shown(2))
         table.caption = _faults_text(self.faults)

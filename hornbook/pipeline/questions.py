@@ -2,7 +2,7 @@
 
 from rich.text import Text
 
-from hornbook.console import console
+from hornbook.console import console, visible
 from hornbook.evaluation.answers import Answer
 from hornbook.finetuning.conversations import Conversation
 from hornbook.inference.generate import GenerationSettings
@@ -22,17 +22,17 @@ def ask_some(context: Context, bundle: Bundle) -> list[Answer]:
         console.print()
         for message in conversation.asked:
             if message.input:
-                console.print(Text(f"  {message.input}", style="dim"))
+                console.print(Text(f"  {visible(message.input)}", style="dim"))
             style = "bold" if message.role == "user" else "dim"
-            console.print(Text(f"  {message.content}", style=style))
+            console.print(Text(f"  {visible(message.content)}", style=style))
         console.print("  > ", end="", style="cyan")
         given = ""
         for piece in bundle.answer(conversation.asked, settings):
             given += piece
-            console.print(Text(piece), end="")
+            console.print(Text(visible(piece)), end="")
         expected = conversation.answer
         answer = Answer(conversation.category, conversation.question, expected, given.strip())
-        verdict = Text("  right" if answer.right else f"  (right: {expected})")
+        verdict = Text("  right" if answer.right else f"  (right: {visible(expected)})")
         verdict.stylize("green" if answer.right else "red")
         console.print(verdict)
         asked.append(answer)

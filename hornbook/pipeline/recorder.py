@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.text import Text
 
-from hornbook.console import Meter, console
+from hornbook.console import Meter, console, visible
 from hornbook.pipeline.history import METRICS, draw
 from hornbook.training.evaluation import Score
 from hornbook.training.flops import Cost
@@ -112,7 +112,7 @@ class Recorder:
     def sample(self, step: Step, text: str) -> None:
         """Write down and print a piece of text that the model has written."""
         self._metrics.write("sample", step.index, {"text": text})
-        console.print(Text.assemble((f"  step {step.index:,}: ", "dim"), (text, "italic")))
+        console.print(Text.assemble((f"  step {step.index:,}: ", "dim"), (visible(text), "italic")))
 
     def _draw(self) -> None:
         draw(self._folder, self._folder.name)

@@ -105,3 +105,13 @@ def test_closing_draws_the_curves(tmp_path: Path) -> None:
     assert written(tmp_path, "evaluation")[0]["loss"] == 0.4
     assert (tmp_path / PICTURE).read_bytes().startswith(b"\x89PNG")
     assert sorted(path.name for path in tmp_path.iterdir()) == [PICTURE, METRICS]
+
+
+def test_a_sample_cannot_command_the_terminal(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    made = recorder(tmp_path, 1)
+    made.sample(LazyStep(1, []), "red \x1b[31m\x07 \u202eover\nnext line")  # type: ignore[arg-type]
+    printed = capfd.readouterr().out
+    assert "red \\x1b[31m\\x07 \\u202eover\nnext line" in printed
+    assert written(tmp_path, "sample")[0]["text"].startswith("red \x1b[31m")  # type: ignore[attr-defined]
