@@ -36,7 +36,8 @@ def verify(directory: Path) -> int:
         HornbookError: there is no artifact.
     """
     if not directory.is_dir():
-        raise HornbookError(f"{directory}: no such directory; give a run's, or an artifact's.")
+        what = "is a file" if directory.exists() else "no such directory"
+        raise HornbookError(f"{directory}: {what}; give a run's directory, or an artifact's.")
     bad = seen = 0
     for finding in findings(directory):
         state = "[green]ok[/]" if finding.good else "[bold red]changed[/]"
@@ -82,12 +83,14 @@ def _own_files(path: Path, name: str, manifest: Manifest) -> Finding:
 
 
 def _source_files(name: str, manifest: Manifest) -> Iterator[Finding]:
-    """The user's files that a corpus was read from, those that are still there."""
-    for source, file in manifest.facts.get("sources", {}).items():
-        path = Path(file["path"])
+    """The user's files that a corpus was read from, those that are still there, each once: one file
+    can be text and labelled table at the same time."""
+    sources = manifest.facts.get("sources", {}).items()
+    read = {(Path(file["path"]), manifest.inputs.get(source)) for source, file in sources}
+    for path, known in sorted(read, key=str):
         if not path.is_file():
             yield Finding(name, True, f"its input {path} is not there to be compared")
-        elif hash_file(path) == manifest.inputs.get(source):
+        elif hash_file(path) == known:
             yield Finding(name, True, f"its input {path} is as it was")
         else:
             yield Finding(name, False, f"its input {path} has changed since it was read")

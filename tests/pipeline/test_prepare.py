@@ -114,7 +114,12 @@ def test_verify_finds_tokens_of_another_corpus(
 
 
 def test_verify_wants_an_artifact(tmp_path: Path, capfd: Capture) -> None:
-    for directory, said in ((tmp_path, "has no manifest.json"), (tmp_path / "x", "no such dir")):
+    (file := tmp_path / "story.txt").write_text("One day.")
+    for directory, said in (
+        (tmp_path, "has no manifest.json"),
+        (tmp_path / "x", "no such dir"),
+        (file, "story.txt: is a file; give a run's directory"),
+    ):
         assert _run(["verify", str(directory)]) == 2
         assert said in capfd.readouterr().err
     (tmp_path / "manifest.json").write_text('{"kind": "corpus"')
