@@ -8,7 +8,7 @@
   of a classifier, beside simple baselines.
 - `answers`: how many answers are right, by category.
 - `answer_metrics`: answers by ROUGE, BLEU, JSON validity too, with intervals by category.
-- `intervals`: bootstrap intervals and paired tests.
+- `intervals`: bootstrap intervals and paired tests; `f1`: those of a classifier's F1.
 - `endpoint`, `judge`: a language model behind an API that grades answers.
 - `harness`, `benchmarks`: the tasks of the lm-evaluation-harness, and local files of their forms.
 - `code_puzzles`, `sandbox`, `sandbox_worker`: HumanEval, its programs run with limits.

@@ -4,7 +4,7 @@
 | --- | --- | --- |
 | exact | both say the same but for case, spacing and final punctuation | `answers.normalize` |
 | rouge1, rougeL | F1 of words, of the longest common subsequence (Lin 2004) | rouge-score |
-| bleu | of one answer, smoothed, 0 to 1; their mean is not the BLEU of a corpus | sacrebleu |
+| bleu | of all answers together, 0 to 1 (Papineni et al. 2002); 0 where none has four words | sacrebleu |
 | json | the answer is JSON, and of the schema if one is given | jsonschema |
 """
 
@@ -19,9 +19,19 @@ import numpy.typing as npt
 from rich.table import Table
 from rich.text import Text
 
+from hornbook.console import visible
 from hornbook.errors import HornbookError
 from hornbook.evaluation.answers import Answer
-from hornbook.evaluation.intervals import Comparison, Interval, compare_means, mean_interval
+from hornbook.evaluation.intervals import (
+    Comparison,
+    Interval,
+    Statistic,
+    Values,
+    compare_means,
+    compare_statistics,
+    mean_interval,
+    statistic_interval,
+)
 
 METRICS = ("exact", "rouge1", "rougeL", "bleu", "json")
 PACKAGES = {
@@ -32,7 +42,7 @@ PACKAGES = {
 }
 ALL = "all"
 
-Measure = Callable[[Answer], float]
+Measure = Callable[[Answer], float | list[float]]
 
 
 @dataclass(frozen=True)
@@ -40,15 +50,22 @@ class MeasuredAnswers:
     """Answers with what each metric says of each."""
 
     answers: tuple[Answer, ...]
-    values: Mapping[str, npt.NDArray[np.float64]]
-    """By metric, (answers,), each 0 to 1."""
+    values: Mapping[str, Values]
+    """By metric, (answers,), each 0 to 1; of a metric of all answers together what it counts in each,
+    (answers, counts)."""
+    statistics: Mapping[str, Statistic]
+    """By metric, how it is made of such counts; a metric that is not here is a mean."""
 
     def intervals(self) -> dict[str, dict[str, Interval]]:
-        """The mean of each metric in each category, and over all: by category, then by metric."""
+        """Each metric in each category, and over all: by category, then by metric."""
         return {
-            category: {name: mean_interval(found[rows]) for name, found in self.values.items()}
+            category: {name: self._interval(name, rows) for name in self.values}
             for category, rows in self.rows().items()
         }
+
+    def _interval(self, name: str, rows: npt.NDArray[np.int64]) -> Interval:
+        found, statistic = self.values[name][rows], self.statistics.get(name)
+        return mean_interval(found) if statistic is None else statistic_interval(found, statistic)
 
     def rows(self) -> dict[str, npt.NDArray[np.int64]]:
         """Which answers each category has, in alphabetical order; all of them at the end."""
@@ -68,7 +85,7 @@ class MeasuredAnswers:
 
     def __rich__(self) -> Table:
         """A row for each category, a column for each metric."""
-        title = "Means, with the 95 % interval"
+        title = "Answers, with the 95 % interval"
         table = Table("category", "answers", title=title, title_justify="left")
         for name in self.values:
             table.add_column(name, justify="right")
@@ -77,14 +94,16 @@ class MeasuredAnswers:
                 table.add_section()
             shown = [interval.shown() for interval in by_metric.values()]
             count = next(iter(by_metric.values())).count
-            table.add_row(Text(category or "(none)"), f"{count:,}", *shown)
+            table.add_row(Text(visible(category) or "(none)"), f"{count:,}", *shown)
         return table
 
     def against(self, other: "MeasuredAnswers") -> dict[str, Comparison]:
         """By metric, how these answers compare with another model's to the same questions."""
-        return {
-            name: compare_means(found, other.values[name]) for name, found in self.values.items()
-        }
+        return {name: self._compared(name, other) for name in self.values}
+
+    def _compared(self, name: str, other: "MeasuredAnswers") -> Comparison:
+        both, statistic = (self.values[name], other.values[name]), self.statistics.get(name)
+        return compare_means(*both) if statistic is None else compare_statistics(*both, statistic)
 
 
 def measure_answers(
@@ -106,7 +125,7 @@ def measure_answers(
     for name in dict.fromkeys(metrics):
         measure = _measure_of(name, schema)
         values[name] = np.array([measure(answer) for answer in answers], dtype=np.float64)
-    return MeasuredAnswers(tuple(answers), values)
+    return MeasuredAnswers(tuple(answers), values, {"bleu": corpus_bleu})
 
 
 def _measure_of(name: str, schema: Any) -> Measure:
@@ -120,7 +139,7 @@ def _measure_of(name: str, schema: Any) -> Measure:
     if name == "exact":
         return lambda answer: float(answer.right)
     if name == "bleu":
-        return _bleu()
+        return _bleu_counts()
     if name == "json":
         return _json(schema)
     return _rouge(name)
@@ -133,11 +152,27 @@ def _rouge(name: str) -> Measure:
     return lambda answer: float(scorer.score(answer.expected, answer.given)[name].fmeasure)
 
 
-def _bleu() -> Measure:
+def _bleu_counts() -> Measure:
+    """What BLEU counts in an answer: n-grams found again, n-grams, words of both sides."""
     from sacrebleu.metrics.bleu import BLEU
 
-    scorer = BLEU(effective_order=True)
-    return lambda answer: scorer.sentence_score(answer.given, [answer.expected]).score / 100
+    scorer = BLEU(effective_order=True)  # which decides of the sentence's own score alone
+
+    def counted(answer: Answer) -> list[float]:
+        found = scorer.sentence_score(answer.given, [answer.expected])
+        return [*found.counts, *found.totals, found.sys_len, found.ref_len]
+
+    return counted
+
+
+def corpus_bleu(counts: Values) -> float:
+    """BLEU of answers together, 0 to 1, from their counts, (answers, 10); sacrebleu's default."""
+    from sacrebleu.metrics.bleu import BLEU
+
+    *ngrams, given, expected = (int(total) for total in counts.sum(axis=0))
+    orders = len(ngrams) // 2
+    found = BLEU.compute_bleu(ngrams[:orders], ngrams[orders:], given, expected, "exp")
+    return float(found.score) / 100
 
 
 def _json(schema: Any) -> Measure:

@@ -4,7 +4,7 @@ What is resampled is the unit that was measured: a question, a document, a windo
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,7 +19,11 @@ RESAMPLES = 2_000
 SEED = 1
 """Of the resampling: the same data give the same interval."""
 
+PERMUTATIONS = 9_999
+
 Values = npt.NDArray[np.float64]
+Statistic = Callable[[Values], float]
+"""A figure of all units together, from their rows of numbers, (units, numbers)."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,25 @@ def ratio_interval(amounts: Values, sizes: Values) -> Interval:
     return _bootstrap((np.asarray(amounts, float), np.asarray(sizes, float)), ratio, len(amounts))
 
 
+def statistic_interval(rows: Values, statistic: Statistic) -> Interval:
+    """A figure that is no mean of the units' own, such as the BLEU of a corpus, resampled by unit.
+
+    Args:
+        rows: (units, numbers), with one unit at least.
+    """
+    numbers = np.arange(len(rows), dtype=np.float64)
+    return _bootstrap((numbers,), _of_numbers(rows, statistic), len(rows))
+
+
+def _of_numbers(rows: Values, statistic: Statistic) -> Any:
+    """The statistic of the rows that have these numbers, which lie along one axis of an array."""
+
+    def chosen(numbers: Values, axis: int) -> Any:
+        return np.apply_along_axis(lambda one: statistic(rows[one.astype(int)]), axis, numbers)
+
+    return chosen
+
+
 def _bootstrap(data: tuple[Values, ...], statistic: Any, count: int) -> Interval:
     value = float(statistic(*data, axis=-1))
     degenerate = count < 2 or all(np.ptp(part) == 0 for part in data)
@@ -163,19 +186,39 @@ def compare_ratios(
     return Comparison(found, _permutation(scaled), "paired permutations")
 
 
+def compare_statistics(first: Values, second: Values, statistic: Statistic) -> Comparison:
+    """The same of a figure that is no mean of the units' own; rows are (units, numbers) of each."""
+    count = len(first)
+    of_both = _of_numbers(np.concatenate([first, second]), statistic)
+
+    def difference(one: Values, two: Values, axis: int) -> Any:
+        return of_both(one, axis) - of_both(two, axis)
+
+    numbers = np.arange(count, dtype=np.float64)
+    found = _bootstrap((numbers, numbers + count), difference, count)
+    p = _swapping(numbers, numbers + count, difference) if (first != second).any() else 1.0
+    return Comparison(found, p, "paired permutations")
+
+
 def _permutation(differences: Values) -> float:
     """How probable a sum so far from 0 is, if each difference might as well have the other sign."""
     if not differences.any():
         return 1.0
+    nothing = np.zeros_like(differences)
+    return _swapping(differences, nothing, lambda one, two, axis: (one - two).sum(axis=axis))
+
+
+def _swapping(first: Values, second: Values, difference: Any) -> float:
+    """How probable a difference so far from 0 is, if each unit's two might as well be swapped."""
     from scipy.stats import permutation_test
 
     found = permutation_test(
-        (differences, np.zeros_like(differences)),
-        lambda one, two, axis: (one - two).sum(axis=axis),
+        (first, second),
+        difference,
         permutation_type="samples",
         vectorized=True,
-        n_resamples=9_999,
-        batch=max(10**7 // len(differences), 1),
+        n_resamples=PERMUTATIONS,
+        batch=max(10**7 // len(first), 1),
         rng=np.random.default_rng(SEED),
     )
     return float(found.pvalue)

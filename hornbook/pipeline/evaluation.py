@@ -1,7 +1,7 @@
 """`hornbook evaluate`: a model measured on data of the user's, alone or against another model."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,16 @@ from rich.table import Table
 from rich.text import Text
 
 from hornbook import artifact
+from hornbook.console import visible
 from hornbook.corpus.files import parse_json, read_text
 from hornbook.corpus.readers import read_documents
-from hornbook.corpus.tables import Labelled
 from hornbook.errors import HornbookError
 from hornbook.evaluation.answer_metrics import MeasuredAnswers, comparison_table, measure_answers
+from hornbook.evaluation.f1 import MACRO, compare_macro_f1, f1_counts, f1_intervals
 from hornbook.evaluation.intervals import (
     Comparison,
     Interval,
+    Values,
     compare_means,
     compare_ratios,
     ratio_interval,
@@ -30,8 +32,9 @@ from hornbook.finetuning.classification import labels_of
 from hornbook.finetuning.conversations import read_conversations
 from hornbook.inference.answers import ANSWER_TOKENS
 from hornbook.pipeline.bundle import Bundle
+from hornbook.pipeline.classifier_scores import report_of
 from hornbook.pipeline.classify_file import decide
-from hornbook.pipeline.measure import answer_all, classification_of, labelled_for
+from hornbook.pipeline.measure import answer_all, labelled_for
 
 CONVERSATIONS = (".json", ".jsonl", ".csv", ".tsv")
 """Data that a follower of instructions is asked; on any other it is measured as a language model."""
@@ -142,10 +145,15 @@ def _classification(
     bundle: Bundle, data: Path, options: EvaluationOptions, against: Bundle | None
 ) -> Evaluation:
     columns = options.text_column, options.label_column
-    report = classification_of(bundle, data, *columns)
-    parts: list[RenderableType] = [report]
+    splits = labelled_for(bundle, data, *columns)
+    examples = splits.test
+    found = bundle.classify([example.text for example in examples])
+    report = report_of(splits, examples, found)
+    given, true = _sets(bundle, found), [set(labels_of(e, splits.separator)) for e in examples]
+    counts = _counts(given, true, bundle.labels)
+    f1 = f1_intervals(counts, bundle.labels)
+    parts: list[RenderableType] = [report, _f1_table(f1)]
     comparisons = {}
-    examples = labelled_for(bundle, data, *columns).test
     if against is not None:
         known = labelled_for(against, data, *columns)
         if known.separator is None and bundle.many:
@@ -153,23 +161,39 @@ def _classification(
                 f"{bundle.path} gives a text several labels and {against.path} gives one; the two "
                 "cannot be compared."
             )
-        comparisons["right"] = compare_means(_right(bundle, examples), _right(against, examples))
+        other = _sets(against, against.classify([example.text for example in examples]))
+        comparisons["right"] = compare_means(_right(given, true), _right(other, true))
+        theirs = _counts(other, true, bundle.labels)
+        comparisons[MACRO] = compare_macro_f1(counts, theirs)
         parts.append(comparison_table(str(bundle.path), str(against.path), comparisons))
     scores = {name: value for name, value in report.as_dict().items() if name != "wrong"}
+    scores["f1_intervals"] = {name: interval.as_dict() for name, interval in f1.items()}
     prompts = [[example.text, example.label] for example in examples]
     return _evaluation(scores, parts, prompts, bundle, options, comparisons, against)
 
 
-def _right(bundle: Bundle, examples: Sequence[Labelled]) -> npt.NDArray[np.float64]:
-    """Which of the texts a classifier takes for what they are, 1 or 0 each."""
-    separator = bundle.separator
-    found = bundle.classify([example.text for example in examples])
-    given = [decide(bundle, row) for row in found]
-    pairs = [
-        (set(one) if isinstance(one, list) else {one}, set(labels_of(example, separator)))
-        for one, example in zip(given, examples, strict=True)
-    ]
-    return np.array([float(one == labels) for one, labels in pairs])
+def _sets(bundle: Bundle, probabilities: npt.NDArray[np.float64]) -> list[set[str]]:
+    """The label, or the labels, that a classifier gives each text."""
+    given = [decide(bundle, row) for row in probabilities]
+    return [set(one) if isinstance(one, list) else {one} for one in given]
+
+
+def _right(given: Sequence[set[str]], true: Sequence[set[str]]) -> npt.NDArray[np.float64]:
+    """Which of the texts are taken for what they are, 1 or 0 each."""
+    return np.array([float(one == other) for one, other in zip(given, true, strict=True)])
+
+
+def _counts(given: Sequence[set[str]], true: Sequence[set[str]], labels: Sequence[str]) -> Values:
+    of_each = [np.array([[label in one for label in labels] for one in s]) for s in (given, true)]
+    return f1_counts(*of_each)
+
+
+def _f1_table(found: Mapping[str, Interval]) -> Table:
+    table = Table("figure", title="F1, with the 95 % interval", title_justify="left")
+    table.add_column("value", justify="right")
+    for name, interval in found.items():
+        table.add_row(Text(visible(name)), interval.shown())
+    return table
 
 
 def _perplexity(

@@ -3,28 +3,15 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from hornbook.console import console
 from hornbook.corpus.tables import read_labelled
 from hornbook.errors import HornbookError
 from hornbook.evaluation.answers import AnswerReport, score_answers
-from hornbook.evaluation.classification_report import ClassificationReport
 from hornbook.finetuning.classification import LabelledSplits, labels_of
 from hornbook.finetuning.conversations import Conversation
 from hornbook.finetuning.instruction import answer_prompts
 from hornbook.inference.answers import ANSWER_TOKENS, answer_prompts_greedily
 from hornbook.pipeline.bundle import Bundle
-from hornbook.pipeline.classifier_scores import report_of
-
-
-def classification_of(
-    bundle: Bundle, data: Path, text_column: str, label_column: str
-) -> ClassificationReport:
-    """A classifier's report on a table of labelled texts.
-
-    Raises:
-        HornbookError: the table is no good, or has a label that the classifier does not know.
-    """
-    splits = labelled_for(bundle, data, text_column, label_column)
-    return report_of(splits, splits.test, bundle.classify([e.text for e in splits.test]))
 
 
 def labelled_for(bundle: Bundle, data: Path, text_column: str, label_column: str) -> LabelledSplits:
@@ -47,9 +34,20 @@ def labelled_for(bundle: Bundle, data: Path, text_column: str, label_column: str
 def answer_all(
     bundle: Bundle, asked: Sequence[Conversation], max_new_tokens: int = ANSWER_TOKENS
 ) -> AnswerReport:
-    """The model's greedy answers to questions whose right answers are known."""
+    """The model's greedy answers to questions whose right answers are known.
+
+    It prints how many questions are too long for the model; their answers are empty.
+    """
     tokenizer, template = bundle.tokenizer, bundle.facts["template"]
     prompts = answer_prompts(asked, tokenizer, template)
+    context_length = bundle.model.config.context_length
+    too_long = sum(len(prompt) >= context_length for prompt in prompts)
+    if too_long:
+        console.print(
+            f"  note: {too_long:,} of {len(asked):,} questions leave no room for an answer in the "
+            f"model's {context_length:,} tokens: their answers are empty, and count.",
+            style="yellow",
+        )
     return score_answers(
         [example.answer for example in asked],
         answer_prompts_greedily(

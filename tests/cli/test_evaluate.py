@@ -80,6 +80,10 @@ def test_classifiers(tmp_path: Path, run_directory: Path) -> None:
     found = evaluated(tmp_path, *models)
     assert found["scores"]["accuracy"]["low"] <= found["scores"]["accuracy"]["share"]
     assert found["comparisons"]["right"]["test"] == "McNemar, exact"
+    assert found["comparisons"]["macro F1"]["test"] == "paired permutations"
+    macro = found["scores"]["f1_intervals"]["macro F1"]
+    assert macro["value"] == pytest.approx(found["scores"]["macro_f1"])
+    assert macro["low"] <= macro["value"] <= macro["high"]
 
 
 def test_benchmarks(tmp_path: Path, run_directory: Path, capfd: Capture) -> None:

@@ -22,10 +22,42 @@ def test_each_metric_is_its_librarys() -> None:
     assert found.values["exact"].tolist() == [1, 0, 0, 0]
     assert found.values["rouge1"].tolist() == pytest.approx([1, 2 / 3, 0, 0])
     assert found.values["rougeL"].tolist() == pytest.approx([1, 2 / 3, 0, 0])
-    wanted = sacrebleu.sentence_bleu("the dog sat", ["The cat sat."]).score / 100
-    assert found.values["bleu"][1] == pytest.approx(wanted)
+    given, expected = [a.given for a in ANSWERS], [a.expected for a in ANSWERS]
+    for category, rows in (("a", slice(2)), ("b", slice(2, 4)), ("all", slice(4))):
+        wanted = sacrebleu.corpus_bleu(given[rows], [expected[rows]]).score / 100
+        assert found.intervals()[category]["bleu"].value == pytest.approx(wanted)
     assert found.values["json"].tolist() == [0, 0, 1, 0]
     assert measure_answers(ANSWERS, ["json"]).values["json"].tolist() == [0, 0, 1, 1]
+
+
+LONG = [
+    Answer("", "?", f"The {a} went to the {b} and met a {c}.", given)
+    for a, b, c, given in (
+        ("cat", "wood", "fox", "The cat went to the wood and met a fox."),
+        ("cat", "hill", "fox", "The cat went to the wood and met a hen."),
+        ("dog", "wood", "hen", "The dog sat down."),
+        ("owl", "barn", "cow", "An owl went to the barn and met a cow there."),
+    )
+    for _ in range(5)
+]
+
+
+def test_bleu_is_the_corpuss_and_its_interval_by_answers() -> None:
+    sacrebleu = pytest.importorskip("sacrebleu")
+    found = measure_answers(LONG, ["bleu"])
+    interval = found.intervals()["all"]["bleu"]
+    given, expected = [a.given for a in LONG], [[a.expected for a in LONG]]
+    whole = sacrebleu.metrics.BLEU().corpus_score(given, expected, n_bootstrap=1000)
+    assert interval.value == pytest.approx(whole.score / 100)
+    assert interval.count == len(LONG)
+    # The library's own interval is symmetrical and of other draws.
+    assert (interval.high - interval.low) / 2 == pytest.approx(whole._ci / 100, rel=0.15)
+    best = measure_answers([Answer("", "?", a.expected, a.expected) for a in LONG], ["bleu"])
+    compared = best.against(found)["bleu"]
+    assert compared.difference.value == pytest.approx(1 - interval.value)
+    assert compared.difference.low > 0
+    assert compared.p < 0.001
+    assert found.against(found)["bleu"].p == 1
 
 
 def test_categories_have_their_own_intervals() -> None:
