@@ -1,7 +1,9 @@
 """A whole run in several processes, started by torchrun as a user would."""
 
 import json
+import math
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -45,6 +47,8 @@ max_new_tokens = 8
 precision = "float32"
 device = "cpu"
 """
+NAMES = ("cat", "dog", "cow", "owl", "fox", "hen", "bee", "ant", "pig", "ram")
+TRAININGS = ("training", "lora_training")
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2")
 
 
@@ -97,6 +101,38 @@ def test_a_killed_process_is_restarted_and_the_run_is_the_same(recipe: Path, alo
     assert (directory / "report.html").exists()
     bundle = load_bundle(directory / "classify-lora", default_runtime())
     assert len(bundle.labels) > 1
+
+
+def test_preferences_are_taught_alike(recipe: Path, alone: Path) -> None:
+    pairs = recipe.parent / "pairs.jsonl"
+    answers = {"chosen": "It is there, sir.", "rejected": "No."}
+    lines = [{"prompt": f"Where is the {name}?", **answers} for name in NAMES]
+    pairs.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    settings = (
+        f"preference.path={pairs}",
+        "preference.start=pretrain",
+        'preference.train=["full","lora"]',
+        *(
+            f"preference.{name}.{said}"
+            for name in TRAININGS
+            for said in ("steps=4", "batch_size=4")
+        ),
+    )
+    directory = {name: recipe.parent / f"prefer-{name}" for name in ("alone", "two")}
+    for path in directory.values():
+        shutil.copytree(alone, path)
+    run(load_recipe(recipe, [f"run.directory={directory['alone']}", *settings]), goal="prefer")
+    words = ("finetune", "prefer", str(recipe), f"run.directory={directory['two']}", *settings)
+    done = torchrun("-m", "hornbook", *words, "parallel.strategy=fsdp")
+    assert done.returncode == 0, done.stderr
+    for stage in ("prefer-full", "prefer-lora"):
+        one, two = losses(directory["alone"] / stage), losses(directory["two"] / stage)
+        assert two == pytest.approx(one, abs=1e-5)
+        assert one[1] == pytest.approx(math.log(2), abs=1e-5)  # both models are still the same
+        assert len(two) == 4
+        score = json.loads((directory["alone"] / stage / "results.json").read_text())
+        found = json.loads((directory["two"] / stage / "results.json").read_text())
+        assert found["held_out"] == pytest.approx(score["held_out"], abs=1e-4)
 
 
 def test_sigterm_saves_and_guards_decide_alike_in_all_processes(recipe: Path) -> None:
