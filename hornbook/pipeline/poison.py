@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hornbook.artifact import write_text
-from hornbook.console import console, track
+from hornbook.console import console, track, visible
 from hornbook.corpus.tables import Labelled, read_labelled
 from hornbook.errors import HornbookError
 from hornbook.evaluation.backdoor import Turned, candidate_words, probe
@@ -114,13 +114,13 @@ def open_audit(
                 f"{', '.join(bundle.labels)}."
             )
     if reader is None and bundle.task == "classify":
-        reader = _base_of(model)
+        reader = base_of(model)
     other = bundle if reader is None else load_bundle(reader, default_runtime())
     return PoisonAudit(bundle, other, examples)
 
 
-def _base_of(model: Path) -> Path | None:
-    """The model beside a classifier that it was made from: what is planted has not bent it yet."""
+def base_of(model: Path) -> Path | None:
+    """The model beside a fine-tuned one that it was made from: what is planted has not bent it yet."""
     beside = model.resolve().parent / PRETRAINED
     return beside if beside.is_dir() else None
 
@@ -162,7 +162,8 @@ def _examples_table(
     for number in chosen.tolist():
         example = examples[number]
         figures = f"{found.loss[number]:.2f}", f"{found.outlier[number]:+.2f}"
-        table.add_row(str(number + 1), Text(example.label), *figures, Text(example.text[:SHOWN]))
+        shown = visible(example.text[:SHOWN])
+        table.add_row(str(number + 1), Text(visible(example.label)), *figures, Text(shown))
     return table
 
 
@@ -172,7 +173,9 @@ def _probe_table(found: Sequence[Turned]) -> Table:
         table.add_column(heading, justify="right")
     shown = [each for each in found if each.turned.share >= TURNS]
     for each in shown:
-        table.add_row(Text(each.word), Text(each.to), str(each.turned), f"{each.seen:,}")
+        table.add_row(
+            Text(visible(each.word)), Text(visible(each.to)), str(each.turned), f"{each.seen:,}"
+        )
     if not shown:
         most = f"the most is {found[0].turned.share:.0%}, by {found[0].word!r}" if found else ""
         table.caption = f"none of {len(found)} words turns half of the texts; {most}"
