@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -85,7 +86,11 @@ class MeasuredAnswers:
 
     def __rich__(self) -> Table:
         """A row for each category, a column for each metric."""
-        title = "Answers, with the 95 % interval"
+        return self.table("Answers")
+
+    def table(self, name: str) -> Table:
+        """The same under a name, such as the model's that has answered."""
+        title = f"{escape(name)}, with the 95 % interval"
         table = Table("category", "answers", title=title, title_justify="left")
         for name in self.values:
             table.add_column(name, justify="right")
@@ -198,7 +203,8 @@ def _json(schema: Any) -> Measure:
 
 def comparison_table(first: str, second: str, found: Mapping[str, Comparison]) -> Table:
     """A row for each figure in which two models were compared."""
-    table = Table("figure", title=f"{first} less {second}", title_justify="left")
+    title = f"{escape(first)} less {escape(second)}"
+    table = Table("figure", title=title, title_justify="left")
     for name in ("difference (95 % interval)", "p", "test", "units"):
         table.add_column(name, justify="left" if name == "test" else "right")
     for name, one in found.items():

@@ -100,9 +100,12 @@ def load_adapter(directory: Path, model: nn.Module) -> Manifest:
 
 
 def _stored_whole(model: nn.Module) -> list[str]:
-    """Modules that are trained whole, or that the base model does not have."""
-    base = _base_parameters(model).items()
-    trained = {name.rpartition(".")[0] for name, p in base if p.requires_grad}
+    """Modules that are trained whole, or that the base model does not have; of those that share a
+    matrix the first."""
+    first = {
+        id(p): name for name, p in reversed(_base_parameters(model).items()) if p.requires_grad
+    }
+    trained = {name.rpartition(".")[0] for name in first.values()}
     return sorted(trained | {name for name, layer in lora_layers(model) if layer.base_is_new})
 
 

@@ -40,6 +40,7 @@ class FollowerAdapter(AdapterSettings):
     """Peak learning rate of AdamW."""
 
 
+TOKEN_VECTORS = "embedding.token"
 OF_OWN_FILE = {"epochs": 3.0, "batch_size": 8}
 """What a training takes by default that learns from the user's own conversations: a file of them is
 smaller than the sample world's 24,000 questions, of which a part of one pass is enough."""
@@ -79,12 +80,23 @@ class InstructionSettings(Settings):
     neftune_alpha: float | None = Field(default=None, gt=0)
     """Size of the noise added to the embeddings while training (NEFTune), which makes answers to few
     examples less of a recitation; 5 to 15 is usual. None when not given."""
+    lora_token_vectors: bool | None = None
+    """Whether an adapter trains the tokens' vectors too, whole. The tokens of the template "hornbook"
+    have not been met by a model that has read plain text only, and their vectors tell the model
+    nothing: an adapter alone learns several times more slowly. When not given, true for that template
+    and false for others. Such an adapter shares its base with no other and is exported merged."""
     questions: int | None = Field(default=500, gt=0)
     """Held-out questions asked when right answers are counted; all when not given."""
     training: FollowerTraining = FollowerTraining()
     """How it is trained."""
     lora_training: FollowerAdapter = FollowerAdapter()
     """How a LoRA adapter is trained."""
+
+    @property
+    def trains_token_vectors(self) -> bool:
+        """`lora_token_vectors`, or what suits the template."""
+        given = self.lora_token_vectors
+        return self.template == "hornbook" if given is None else given
 
     @model_validator(mode="before")
     @classmethod
@@ -126,10 +138,15 @@ def prepare_follower(
     train: Literal["full", "lora"],
     lora: LoRASettings | None = None,
     seed: int = 0,
+    token_vectors: bool = False,
 ) -> list[str]:
-    """Make trainable what `train` says, in place; the names of the layers that LoRA adapts."""
+    """Make trainable what `train` says, in place; the names of the layers that LoRA adapts.
+
+    With `token_vectors`, an adapter trains the tokens' vectors, too, and with them a head tied to them.
+    """
     if train == "lora":
-        return apply_lora(model, lora or LoRASettings(), seed=seed)
+        whole = (TOKEN_VECTORS,) if token_vectors else ()
+        return apply_lora(model, lora or LoRASettings(), new_modules=whole, seed=seed)
     model.requires_grad_(True)
     return []
 

@@ -136,7 +136,9 @@ def _answers(
     if against is not None:
         other = measured(against)
         comparisons = found.against(other)
-        parts += [other, comparison_table(str(bundle.path), str(against.path), comparisons)]
+        names = str(bundle.path), str(against.path)
+        parts = [found.table(names[0]), other.table(names[1])]
+        parts.append(comparison_table(*names, comparisons))
     prompts = [[asdict(message) for message in talk.messages] for talk in asked]
     return _evaluation(found.as_dict(), parts, prompts, bundle, options, comparisons, against)
 

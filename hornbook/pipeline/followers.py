@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from hornbook.checkpoints.store import LoadedModel
 from hornbook.console import console
+from hornbook.corpus.readers import SAMPLE_WORLD
 from hornbook.corpus.tables import split_examples
 from hornbook.finetuning.conversations import (
     Conversation,
@@ -33,9 +34,16 @@ from hornbook.pipeline.finetune import (
     warn,
 )
 from hornbook.pipeline.measure import answer_all
+from hornbook.pipeline.recipe import Recipe
 from hornbook.sampling.dataset import Examples
 from hornbook.sampling.packing import PackedExamples
 from hornbook.tokenizing.tokenizer import Tokenizer
+
+FEW_WORDS = (
+    "note: the model has read nothing but the sample world, so it will learn the form of your answers and "
+    "little of what they say; start from a model that knows more with model.path=hf:ORG/NAME or a folder, "
+    "or pre-train on texts of yours with corpus.source."
+)
 
 
 @dataclass(frozen=True)
@@ -130,11 +138,19 @@ def in_rows(
     return PackedExamples(examples, max_length, seed) if settings.packing else examples
 
 
+def _has_read_little(recipe: Recipe) -> bool:
+    """Whether the base model knows the sample world alone."""
+    own_texts = recipe.corpus.sources or recipe.corpus.source != SAMPLE_WORLD
+    return recipe.model.path is None and not own_texts
+
+
 def _follower(stage: FinetuneStage, splits: ConversationSplits) -> WriteUp:
     context, settings = stage.context, stage.context.recipe.instruction
     seed = context.recipe.runtime.seed
     for sentence in splits.warnings():
         console.print(f"  warning: {sentence}", style="yellow", markup=False)
+    if settings.path is not None and _has_read_little(context.recipe):
+        console.print(f"  {FEW_WORDS}", style="yellow", markup=False)
     arguments = settings, context.tokenizer, stage.max_length
     train_set, report = follower_dataset(splits.train, *arguments)
     validation_set = (
@@ -143,7 +159,8 @@ def _follower(stage: FinetuneStage, splits: ConversationSplits) -> WriteUp:
     warn(report)
     console.print(f"  {report.sentence()}", style="dim")
     model = stage.fresh_base()
-    prepare_follower(model, stage.mode, context.recipe.lora, seed)
+    token_vectors = settings.trains_token_vectors
+    prepare_follower(model, stage.mode, context.recipe.lora, seed, token_vectors)
     turns = max(conversation.turns for conversation in splits.train)
     facts = {"task": "instruct", "template": settings.template, "turns": turns}
     samples = in_rows(train_set, settings, report.max_length, seed)

@@ -69,7 +69,9 @@ def test_answers(tmp_path: Path, run_directory: Path, capfd: Capture) -> None:
     assert set(found["scores"]) == {"short", "long", "all"}
     assert set(found["scores"]["all"]) == {"exact", "rougeL", "json"}
     assert found["comparisons"]["exact"]["test"] == "McNemar, exact"
-    assert "instruct-full less" in capfd.readouterr().out
+    printed = capfd.readouterr().out
+    for said in (f"{full}, with the", f"{lora}, with the", "instruct-full less"):
+        assert said in printed.replace("\n", "")
     assert _run(["evaluate", str(full), str(asked), "--metrics", "f1"]) == 2
     assert "unknown metric 'f1'" in capfd.readouterr().err
 

@@ -83,6 +83,7 @@ def test_held_out_files_and_what_they_share_with_training(
     assert _run(["finetune", "instruct", *settings]) == 0
     printed = capfd.readouterr().out
     assert "9 of 10 training examples repeat another one" in printed
+    assert "has read nothing but the sample world" in printed
     assert "1 of 1 test examples ask what a training example asks" in printed
     assert "the token that ends an answer is trained in all of them" in printed
 

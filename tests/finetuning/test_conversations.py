@@ -141,7 +141,7 @@ def test_all_faults_are_counted_and_the_first_is_said(tmp_path: Path) -> None:
     examined = examine(path)
     assert len(examined.conversations) == 2
     assert len(examined.faults) == 2
-    with pytest.raises(HornbookError, match=r"line 2: no field 'completion'.* 1 more records have"):
+    with pytest.raises(HornbookError, match=r"line 2: no field 'completion'.* 1 more record has a"):
         read_conversations(path)
 
 

@@ -7,8 +7,10 @@ from typing import get_args
 import pytest
 import torch
 
+from hornbook.artifact import read_manifest
 from hornbook.corpus.tables import Instruction
 from hornbook.errors import HornbookError
+from hornbook.finetuning.adapter import load_adapter, save_adapter
 from hornbook.finetuning.conversations import (
     Conversation,
     of_instructions,
@@ -179,3 +181,39 @@ def test_a_file_of_the_users_own_has_other_defaults() -> None:
     assert (chosen.lora_training.epochs, chosen.lora_training.batch_size) == (3.0, 24)
     again = InstructionSettings.model_validate(chosen.model_dump(mode="json"))
     assert again == chosen
+
+
+def test_an_adapter_may_train_the_tokens_vectors_and_the_head_tied_to_them(tmp_path: Path) -> None:
+    sizes = {"vocab_size": 40, "context_length": 16, "embed_dim": 16, "n_layers": 1, "n_heads": 2}
+    config = ModelConfig(**sizes, tied_embeddings=True)
+
+    def base() -> Transformer:
+        return Transformer(config, torch.Generator().manual_seed(1))
+
+    model = base()
+    prepare_follower(model, "lora", LoRASettings(rank=2), token_vectors=True)
+    trained = {name for name, p in model.named_parameters() if p.requires_grad}
+    assert "embedding.token.weight" in trained
+    assert all(name.endswith((".A", ".B")) for name in trained - {"embedding.token.weight"})
+    ids = torch.randint(40, (2, 16), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.1)
+    save_adapter(tmp_path / "adapter", model, LoRASettings(rank=2), "base", base=base())
+    assert read_manifest(tmp_path / "adapter", "adapter").facts["whole"] == ["embedding.token"]
+    loaded = base()
+    load_adapter(tmp_path / "adapter", loaded)
+    assert loaded.head.weight is loaded.embedding.token.weight
+    torch.testing.assert_close(loaded(ids), model(ids))
+    # Both uses of the vectors are learnt from: as input and as head.
+    model(ids)[..., :5].sum().backward()
+    gradient = model.embedding.token.weight.grad
+    assert gradient is not None
+    assert (gradient.abs().sum(dim=1) > 0)[:5].all()
+
+
+def test_token_vectors_are_trained_where_the_template_brings_new_tokens() -> None:
+    assert InstructionSettings().trains_token_vectors
+    assert not InstructionSettings(template="chatml").trains_token_vectors
+    assert not InstructionSettings(lora_token_vectors=False).trains_token_vectors
