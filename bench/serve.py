@@ -31,7 +31,7 @@ from hornbook.model.transformer import Transformer
 from hornbook.pipeline.bundle import Bundle
 from hornbook.runtime import RuntimeSettings, choose_runtime
 from hornbook.serving.app import create_app
-from hornbook.serving.served import Served, serve_bundle
+from hornbook.serving.models import Models, serve_bundle
 from hornbook.serving.settings import ServerSettings
 from hornbook.tokenizing.settings import TokenizerSettings
 from hornbook.tokenizing.tokenizer import Tokenizer
@@ -41,7 +41,7 @@ URL = f"http://127.0.0.1:{PORT}"
 GARBAGE = (b"", b"{", b"\xff", b"[" * 10_000, b'{"prompt": null}', b'{"prompt": "x", "n": 1e12}')
 
 
-def start_server(preset: str, queue: int) -> Served:
+def start_server(preset: str, queue: int) -> Models:
     """Serve a model of random weights from a thread of this process."""
     tokenizer = Tokenizer.train(
         ["one two three four five, six!"], TokenizerSettings(vocab_size=300)
@@ -53,13 +53,13 @@ def start_server(preset: str, queue: int) -> Served:
     runtime = choose_runtime(RuntimeSettings())
     bundle = Bundle(Path("bench"), model, tokenizer, manifest, runtime)
     settings = ServerSettings(port=PORT, engine=EngineSettings(rows=16, queue=queue))
-    served = serve_bundle(bundle, settings, "bench", runtime)
-    config = uvicorn.Config(create_app(served, settings), port=PORT, log_level="error")
+    models = serve_bundle(bundle, settings, "bench", runtime)
+    config = uvicorn.Config(create_app(models, settings), port=PORT, log_level="error")
     server = uvicorn.Server(config)
     threading.Thread(target=server.run, daemon=True).start()
     while not server.started:
         time.sleep(0.05)
-    return served
+    return models
 
 
 def question(number: int) -> dict[str, Any]:
@@ -118,7 +118,7 @@ def client(number: int, until: float, expected: list[str], tally: Tally) -> None
 
 def load(clients: int, seconds: float) -> None:
     """Many clients at once, and what is left of the server afterwards."""
-    served = start_server("mini", queue=150)
+    models = start_server("mini", queue=150)
     with httpx.Client(base_url=URL, timeout=60) as http:
         expected = [
             http.post("/v1/completions", json=question(number)).json()["choices"][0]["text"]
@@ -138,7 +138,7 @@ def load(clients: int, seconds: float) -> None:
     for thread in threads:
         thread.join()
     time.sleep(1)
-    engine = served.engine
+    engine = models.engine
     half = len(memory) // 2
     print(json.dumps({
         "clients": clients, "seconds": seconds, **vars(tally), "broken": tally.broken[:5],

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from hornbook.artifact import write_text
@@ -13,18 +13,31 @@ from hornbook.pipeline.bundle import Bundle
 from hornbook.tokenizing.templates import Message
 
 HELP = """Type a request and press Enter; Alt-Enter, or \\ at the end of a line, begins another line.
-/system TEXT  say how the model shall answer (without TEXT: nothing)
-/reset        forget the conversation
-/save FILE    write it as JSON
-/help, /quit  or Ctrl-D to leave; Ctrl-C stops an answer"""
+/system TEXT     say how the model shall answer (without TEXT: nothing)
+/adapter FOLDER  answer with this LoRA adapter of the model (without FOLDER: with none)
+/reset           forget the conversation
+/save FILE       write it as JSON
+/help, /quit     or Ctrl-D to leave; Ctrl-C stops an answer"""
+
+Open = Callable[[Path | None], Bundle]
+"""Opens the model again, with the adapter in a folder, or without one."""
 
 FORGETFUL = "Each request is answered on its own: the model was trained on single questions."
 
 
-def converse(bundle: Bundle, settings: GenerationSettings, question: str | None) -> None:
-    """Answer one question, or read requests until the user leaves."""
-    conversation = Conversation(bundle, settings)
+def converse(
+    bundle: Bundle, settings: GenerationSettings, question: str | None, open_with: Open
+) -> None:
+    """Answer one question, or read requests until the user leaves.
+
+    Raises:
+        HornbookError: the question is empty or too long; or, where nobody sits at a terminal to see
+            it, some of what was typed could not be done.
+    """
+    conversation = Conversation(bundle, settings, open_with)
     if question is not None:
+        if not question.strip():
+            raise HornbookError("the question is empty; ask something.")
         conversation.answer([Message("user", question)])
         return
     if sys.stdin.isatty():
@@ -33,19 +46,26 @@ def converse(bundle: Bundle, settings: GenerationSettings, question: str | None)
             console.print(FORGETFUL, style="dim")
     for request in _requests():
         if request == "/quit":
-            return
+            break
         conversation.take(request)
+    if conversation.refused and not sys.stdin.isatty():
+        raise HornbookError(f"requests that could not be done: {conversation.refused}; see above.")
 
 
 class Conversation:
     """What was said so far, and what the user's commands do to it."""
 
-    def __init__(self, bundle: Bundle, settings: GenerationSettings) -> None:
-        self._bundle, self._settings = bundle, settings
-        self.remembers = bundle.facts.get("turns") != 1
-        """Whether the model was trained to look back to earlier requests."""
+    def __init__(self, bundle: Bundle, settings: GenerationSettings, open_with: Open) -> None:
+        self._bundle, self._settings, self._open_with = bundle, settings, open_with
         self._system = ""
         self._said: list[Message] = []
+        self.refused = 0
+        """How much of what was typed could not be done."""
+
+    @property
+    def remembers(self) -> bool:
+        """Whether the model was trained to look back to earlier requests."""
+        return self._bundle.facts.get("turns") != 1
 
     def take(self, request: str) -> None:
         """Do what the user has typed."""
@@ -56,12 +76,14 @@ class Conversation:
         elif command == "/system":
             self._system = rest.strip()
             _tell("The model is told so." if self._system else "The model is told nothing.")
+        elif command == "/adapter":
+            self._change(rest.strip())
         elif command == "/save":
             self._save(rest.strip())
         elif command in ("/help", "/?"):
             _tell(HELP)
         elif command.startswith("/") and command[1:].isalpha():
-            _tell(f"There is no command {command}; /help shows them.", "red")
+            self._complain(f"There is no command {command}; /help shows them.")
         elif request:
             self._turn(request)
 
@@ -73,7 +95,7 @@ class Conversation:
             answer = self.answer([*self._system_message, *asked])
         except HornbookError as error:
             if not known:
-                _tell(f"{error}", "red")
+                self._complain(str(error))
                 return
             # Together with what was said before, it is more than the model can read.
             _tell("The conversation is full; it starts anew with this request.")
@@ -99,21 +121,54 @@ class Conversation:
         sys.stdout.write("\n")
         return answer.strip()
 
+    def _change(self, name: str) -> None:
+        """Go on with an adapter, or without one; what was said stays."""
+        try:
+            self._bundle = self._open_with(Path(name).expanduser() if name else None)
+        except HornbookError as error:
+            self._complain(str(error))
+            return
+        _tell(f"The model answers with {name or 'no adapter'}.")
+
+    def _complain(self, text: str) -> None:
+        """Say that something was not done; on a pipe, not among the answers."""
+        self.refused += 1
+        if sys.stdin.isatty():
+            _tell(text, "red")
+        else:
+            print(f"hornbook: {text}", file=sys.stderr)
+
     def _save(self, name: str) -> None:
         """Write the conversation in the form that `finetune instruct` reads."""
         path = Path(name).expanduser()
-        if not name or path.exists():
-            _tell(f"{name} is there already; choose another name." if name else "/save FILE", "red")
+        if (wrong := _why_not(name, path)) is not None or not self._said:
+            self._complain(wrong or "Nothing has been said yet.")
             return
+        new_folder = not path.parent.exists()
         turns = [*self._system_message, *self._said]
         said = [{"role": message.role, "content": message.content} for message in turns]
         text = json.dumps({"messages": said}, ensure_ascii=False)
         try:
             write_text(path, text + "\n")
         except OSError as error:
-            _tell(f"{path}: {error.strerror}.", "red")
+            self._complain(f"{path}: {error.strerror}.")
             return
-        _tell(f"{len(said)} messages in {path}.")
+        made = f"; the folder {path.parent} is new" if new_folder else ""
+        _tell(f"{len(said)} messages in {path}{made}.")
+
+
+def _why_not(name: str, path: Path) -> str | None:
+    """Why nothing can be saved under a name, if so."""
+    if not name:
+        return "/save FILE: name a file; folders that are not there are made."
+    if path.is_dir():
+        return f"{name} is a folder; name a file in it."
+    if path.exists():
+        return f"{name} is there already; choose another name."
+    blocked = next((folder for folder in path.parents if folder.exists()), path)
+    return (
+        None if blocked.is_dir() else f"{blocked} is a file, so that no folder can be made there."
+    )
 
 
 def _tell(text: str, style: str = "dim") -> None:

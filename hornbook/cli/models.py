@@ -1,7 +1,7 @@
 """The verbs that use a trained model."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -11,6 +11,7 @@ from hornbook.errors import HornbookError
 if TYPE_CHECKING:
     from hornbook.inference.generate import GenerationSettings
     from hornbook.pipeline.bundle import Bundle
+    from hornbook.pipeline.ways import Way
 
 ModelPath = Annotated[
     Path,
@@ -24,15 +25,48 @@ ModelPath = Annotated[
 Int8 = Annotated[
     bool, typer.Option("--int8", help="Weights in eight bits: quicker, a little less exact.")
 ]
+WeightsOption = Annotated[
+    Literal["float32", "bfloat16", "int8"] | None,
+    typer.Option(
+        help="What the weights are kept as: fewer bits are quicker and a little less exact; bfloat16 "
+        "where this computer multiplies it faster, otherwise float32, when not given."
+    ),
+]
+AdapterOption = Annotated[
+    Path | None,
+    typer.Option(metavar="FOLDER", help="A LoRA adapter for the model, Hornbook's or peft's."),
+]
 
 
 def generate(
     model: ModelPath,
     prompt: Annotated[
-        str, typer.Argument(help="The beginning to continue; - reads standard input.")
+        str,
+        typer.Argument(
+            help="The beginning to continue; - reads standard input, nothing begins a new text."
+        ),
     ] = "",
     settings: Overrides = None,
-    int8: Int8 = False,
+    adapter: AdapterOption = None,
+    weights: WeightsOption = None,
+    beams: Annotated[
+        int | None,
+        typer.Option(min=1, help="Search for the likeliest text by so many parallel guesses."),
+    ] = None,
+    draft: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="MODEL",
+            help="A smaller model with the same tokenizer that guesses ahead: the same greedy text, "
+            "sooner.",
+        ),
+    ] = None,
+    look_up: Annotated[
+        bool,
+        typer.Option(
+            "--look-up", help="Guess ahead what followed the same words earlier in the text."
+        ),
+    ] = False,
     jsonl: Annotated[
         bool,
         typer.Option(
@@ -43,17 +77,47 @@ def generate(
     ] = False,
 ) -> None:
     """Continue a text (settings: max_new_tokens, temperature, top_k, top_p, …)."""
-    from hornbook.cli.streaming import print_stream, read_prompt, write_completions
+    from hornbook.cli.streaming import print_stream, read_prompt, read_prompts, write_completions
+    from hornbook.pipeline.writing import open_to_write
 
     if "=" in prompt and prompt.split("=")[0] in _generation_names():
         settings, prompt = [prompt, *(settings or [])], ""  # a setting stands in its place
-    if jsonl:
-        given = [prompt, *(settings or [])] if prompt not in ("", "-") else settings
-        write_completions(lambda: open_model(model, int8), _generation(given))
-        return
-    text = read_prompt() if prompt == "-" else prompt
-    bundle = open_model(model, int8)
-    print_stream(text, bundle.complete(text, _generation(settings)))
+    if jsonl and prompt not in ("", "-"):
+        settings, prompt = [prompt, *(settings or [])], ""
+    if (beams is not None) + (draft is not None) + look_up > 1:
+        raise HornbookError("--beams, --draft and --look-up are different ways: give one of them.")
+    if draft is not None or look_up:
+        settings = ["temperature=0", *(settings or [])]
+    chosen = _generation(settings)
+    prompts = read_prompts() if jsonl else [read_prompt() if prompt == "-" else prompt]
+    bundle = open_to_write(model, weights, adapter)
+    way = _way(bundle, chosen, beams, draft, look_up, weights)
+    if not jsonl:
+        text = prompts[0]
+        print_stream(text, way(text) if way else bundle.complete(text, chosen))
+    elif way:
+        write_completions(prompts, lambda some: ["".join(way(text)) for text in some], 1)
+    else:
+        write_completions(prompts, lambda some: bundle.complete_all(some, chosen))
+
+
+def _way(
+    bundle: "Bundle",
+    settings: "GenerationSettings",
+    beams: int | None,
+    draft: Path | None,
+    look_up: bool,
+    weights: "Literal['float32', 'bfloat16', 'int8'] | None",
+) -> "Way | None":
+    """Another way to write than token by token, if one was asked for."""
+    from hornbook.inference.speculation import look_up as repeated
+    from hornbook.pipeline.ways import by_beams, by_guessing, guesses_of
+
+    if beams is not None:
+        return by_beams(bundle, settings, beams)
+    if draft is not None:
+        return by_guessing(bundle, settings, guesses_of(draft, bundle, weights))
+    return by_guessing(bundle, settings, repeated) if look_up else None
 
 
 def chat(
@@ -62,14 +126,20 @@ def chat(
         str | None, typer.Option(help="Ask this and leave, instead of a conversation.")
     ] = None,
     settings: Overrides = None,
-    int8: Int8 = False,
+    adapter: AdapterOption = None,
+    weights: WeightsOption = None,
 ) -> None:
     """Talk to a model that follows instructions (temperature=0 by default: its best answer)."""
     from hornbook.cli.conversation import converse
+    from hornbook.pipeline.writing import open_to_write
 
-    bundle = open_model(model, int8)
-    bundle.require_task("instruct", "hold a conversation")
-    converse(bundle, _generation(["temperature=0", *(settings or [])]), question)
+    def open_with(folder: Path | None) -> "Bundle":
+        bundle = open_to_write(model, weights, folder)
+        bundle.require_task("instruct", "hold a conversation")
+        return bundle
+
+    chosen = _generation(["temperature=0", *(settings or [])])
+    converse(open_with(adapter), chosen, question, open_with)
 
 
 def classify(

@@ -17,6 +17,14 @@ def serve(
         str | None,
         typer.Option(help="What requests call the model; its folder's name if not given."),
     ] = None,
+    adapter: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[NAME=]FOLDER",
+            help="A LoRA adapter for the model, Hornbook's or peft's, that requests can name as their "
+            "model; may be given several times.",
+        ),
+    ] = None,
     runs: Annotated[
         Path | None,
         typer.Option(help="Folder whose runs the pages show; the one that the model's run is in."),
@@ -36,9 +44,10 @@ def serve(
     from hornbook.serving.settings import ServerSettings, require_key
 
     try:
+        from hornbook.serving.models import named_adapters
         from hornbook.serving.run import run_server
     except ImportError as error:
         raise HornbookError(f"serving needs {error.name}: pip install 'hornbook[serve]'.") from None
     chosen = load_settings(ServerSettings, None, settings or [])
     require_key(chosen, api_key)
-    run_server(model, chosen, name, api_key, runs)
+    run_server(model, chosen, name, api_key, runs, named_adapters(adapter or []))

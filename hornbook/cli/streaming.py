@@ -1,16 +1,11 @@
 """Text in from standard input, text out as the model writes it."""
 
 import sys
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
 
 import orjson
 
 from hornbook.errors import HornbookError
-
-if TYPE_CHECKING:
-    from hornbook.inference.generate import GenerationSettings
-    from hornbook.pipeline.bundle import Bundle
 
 SIDE_BY_SIDE = 64
 """Prompts of a file that are continued at a time."""
@@ -51,17 +46,31 @@ def read_lines() -> list[str]:
     return lines
 
 
-def write_completions(open_bundle: "Callable[[], Bundle]", settings: "GenerationSettings") -> None:
-    """Continue the prompt of each line of standard input; a line of JSON for each, in their order.
+def read_prompts() -> list[str]:
+    """The prompt of each line of standard input; blank lines are none.
 
     Raises:
-        HornbookError: there are none, or a line that is neither text nor an object with a prompt.
+        HornbookError: it is not UTF-8, there are none, or a line is neither text nor an object with a
+            prompt.
     """
-    prompts = [_prompt_of(line, number) for number, line in enumerate(read_lines(), start=1)]
-    bundle = open_bundle()
-    for first in range(0, len(prompts), SIDE_BY_SIDE):
-        some = prompts[first : first + SIDE_BY_SIDE]
-        for prompt, text in zip(some, bundle.complete_all(some, settings), strict=True):
+    lines = enumerate(read_prompt().split("\n"), start=1)
+    prompts = [
+        _prompt_of(line.removesuffix("\r"), number) for number, line in lines if line.strip()
+    ]
+    if not prompts:
+        raise HornbookError("standard input has no prompt; give one a line.")
+    return prompts
+
+
+def write_completions(
+    prompts: Sequence[str],
+    complete_all: Callable[[Sequence[str]], Sequence[str]],
+    at_a_time: int = SIDE_BY_SIDE,
+) -> None:
+    """Continue prompts, so many at a time; a line of JSON for each, in their order."""
+    for first in range(0, len(prompts), at_a_time):
+        some = prompts[first : first + at_a_time]
+        for prompt, text in zip(some, complete_all(some), strict=True):
             line = orjson.dumps({"prompt": prompt, "completion": text})
             sys.stdout.write(line.decode() + "\n")
         sys.stdout.flush()

@@ -8,9 +8,10 @@ The base's product is computed once for all rows; to it, the rows of each adapte
 (Chen et al. 2023, "Punica", section 3). Without an adapter a row is the base model's, to the bit.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,32 +20,73 @@ from torch.nn import functional as F
 from hornbook.errors import HornbookError
 from hornbook.finetuning.adapter import load_adapter
 from hornbook.finetuning.lora import LoRALinear, set_submodule, take_off_lora
+from hornbook.model.feedforward import MixtureOfExperts
+
+Put = Callable[[Path, nn.Module], Mapping[str, Any]]
+"""Puts the adapter in a folder onto its base model, and gives what its training has noted."""
+
+
+def put_own(path: Path, model: nn.Module) -> Mapping[str, Any]:
+    """`load_adapter` as a `Put`."""
+    return load_adapter(path, model).facts
+
+
+@dataclass(frozen=True)
+class Group:
+    """The rows of a batch that use one adapter."""
+
+    name: str
+    rows: Tensor
+    """Int64 (rows to compute,): the adapter's own, then the last of them again and again."""
+    count: int
+    """How many are its own."""
 
 
 class AdapterBank:
     """The adapters on a model, and which of them each row of a batch uses."""
 
-    def __init__(self, model: nn.Module, adapters: Mapping[str, Path]) -> None:
+    def __init__(self, model: nn.Module, adapters: Mapping[str, Path], put: Put = put_own) -> None:
         """Put all adapters beside the layers of their base model, in place.
 
         Raises:
-            HornbookError: an adapter is damaged, of another base, or brings a head of its own.
+            HornbookError: an adapter is damaged, of another base, brings a head of its own, or
+                adapts the experts of a mixture, which do not know a token's row.
         """
-        self._groups: list[tuple[str, Tensor]] = []
+        self._groups: list[Group] = []
         self._rows: int | None = None
+        self._device = next(model.parameters()).device
         self.names = tuple(adapters)
         """Names of the adapters."""
+        self.facts: dict[str, Mapping[str, Any]] = {}
+        """What the training of each has noted: its task, its template."""
         found: dict[str, dict[str, LoRALinear]] = {}
         for name, path in adapters.items():
-            for layer_name, layer in _taken_off(model, path).items():
+            self.facts[name], layers = _taken_off(model, path, put)
+            for layer_name, layer in layers.items():
                 found.setdefault(layer_name, {})[name] = layer
+        self._layers = found
         for layer_name, layers in found.items():
             base = cast(nn.Linear, model.get_submodule(layer_name))
             set_submodule(model, layer_name, SwitchedLinear(base, layers, self))
         model.requires_grad_(False)
 
-    def use(self, names: Sequence[str | None]) -> None:
+    def __deepcopy__(self, _: dict[int, Any]) -> Self:
+        """The same: copies of a model, in other precisions, are switched together."""
+        return self
+
+    def products(self) -> Iterator[nn.Linear]:
+        """A layer of the shape of each of the thin products, whatever its weights."""
+        for layers in self._layers.values():
+            for layer in layers.values():
+                for thin in (layer.A, layer.B):
+                    outputs, inputs = thin.shape
+                    yield nn.Linear(inputs, outputs, False, thin.device, thin.dtype)
+
+    def use(self, names: Sequence[str | None], at_least: int = 1) -> None:
         """Say which adapter each row of the batches that follow uses; None is none.
+
+        With `at_least`, each adapter's products have so many rows, filled up where it has fewer: from
+        some number on a row's bits do not hang on how many others use the adapter.
 
         Raises:
             HornbookError: there is no adapter of that name.
@@ -55,14 +97,16 @@ class AdapterBank:
                 f"no adapter is called {unknown[0]!r}; expected one of {', '.join(self.names)}."
             )
         self._rows = len(names)
-        self._groups = [
-            (name, torch.tensor([row for row, used in enumerate(names) if used == name]))
-            for name in dict.fromkeys(names)
-            if name is not None
-        ]
+        self._groups = []
+        for name in dict.fromkeys(names):
+            if name is not None:
+                own = [row for row, used in enumerate(names) if used == name]
+                filled = own + own[-1:] * (at_least - len(own))
+                rows = torch.tensor(filled, device=self._device)
+                self._groups.append(Group(name, rows, len(own)))
 
-    def groups(self, rows: int) -> list[tuple[str, Tensor]]:
-        """Each adapter in use and its rows, int64 (rows of it,).
+    def groups(self, rows: int) -> list[Group]:
+        """The adapters in use and the rows of each.
 
         Raises:
             HornbookError: a batch has another number of rows than `use` was told.
@@ -87,10 +131,13 @@ class SwitchedLinear(nn.Module):
         self._bank = bank
         self.adapters = nn.ParameterDict()
         self._scales = {name: layer.scale for name, layer in layers.items()}
+        # Numbers stand for the names, which may hold what a parameter's name may not.
+        self._numbers = {name: number for number, name in enumerate(layers)}
         for name, layer in layers.items():
-            self.adapters[f"{name}/A"], self.adapters[f"{name}/B"] = layer.A, layer.B
+            number = self._numbers[name]
+            self.adapters[f"{number}/A"], self.adapters[f"{number}/B"] = layer.A, layer.B
             if layer.magnitude is not None:
-                self.adapters[f"{name}/gain"] = nn.Parameter(layer.gain().detach())
+                self.adapters[f"{number}/gain"] = nn.Parameter(layer.gain().detach())
 
     @property
     def out_features(self) -> int:
@@ -100,31 +147,41 @@ class SwitchedLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(batch, ..., d_in) to (batch, ..., d_out)."""
         y: Tensor = self.base(x)
-        for name, rows in self._bank.groups(x.shape[0]):
-            if name in self._scales:
-                rows = rows.to(x.device)
-                y[rows] = self._corrected(name, x[rows], y[rows])
+        for group in self._bank.groups(x.shape[0]):
+            if group.name in self._scales:
+                rows, own = group.rows, group.rows[: group.count]
+                y[own] = self._corrected(group.name, x[rows], y[rows])[: group.count]
         return y
 
     def _corrected(self, name: str, x: Tensor, y: Tensor) -> Tensor:
         """What the base has made of some rows, with an adapter's correction."""
-        a, b = (self.adapters[f"{name}/{part}"].to(y.dtype) for part in "AB")
+        number = self._numbers[name]
+        a, b = (self.adapters[f"{number}/{part}"].to(y.dtype) for part in "AB")
         added = F.linear(F.linear(x.to(y.dtype), a), b) * self._scales[name]
-        if f"{name}/gain" not in self.adapters:
+        if f"{number}/gain" not in self.adapters:
             return y + added
-        gain = self.adapters[f"{name}/gain"].to(y.dtype)
+        gain = self.adapters[f"{number}/gain"].to(y.dtype)
         bias = 0 if self.base.bias is None else self.base.bias.to(y.dtype)
         corrected: Tensor = (y - bias + added) * gain + bias
         return corrected
 
 
-def _taken_off(model: nn.Module, path: Path) -> dict[str, LoRALinear]:
-    """The layers of an adapter, read onto its base model and taken off again."""
-    manifest = load_adapter(path, model)
+def _taken_off(
+    model: nn.Module, path: Path, put: Put
+) -> tuple[Mapping[str, Any], dict[str, LoRALinear]]:
+    """What an adapter's training has noted, and its layers, read onto the base and taken off again."""
+    facts = put(path, model)
     layers = take_off_lora(model)
-    if whole := manifest.facts.get("whole"):
+    if whole := facts.get("whole"):
         raise HornbookError(
             f"{path} brings its own {', '.join(map(str, whole))}, so it cannot share a base with "
             "other adapters; open it by itself."
         )
-    return layers
+    mixtures = [name for name, part in model.named_modules() if isinstance(part, MixtureOfExperts)]
+    for name in layers:
+        if any(name.startswith(f"{mixture}.") for mixture in mixtures):
+            raise HornbookError(
+                f"{path} adapts {name}, and experts do not know whose token they work on; open it by "
+                "itself."
+            )
+    return facts, layers

@@ -39,6 +39,7 @@ class Text:
         slides: when the context is full, forget the older half and go on; otherwise it ends there.
         top_logprobs: see `Sampler`.
         constraint: see `Sampler`.
+        adapter: name of the decoder's adapter that it is written with; None for the model itself.
     """
 
     def __init__(
@@ -50,7 +51,9 @@ class Text:
         slides: bool = False,
         top_logprobs: int | None = None,
         constraint: Constraint | None = None,
+        adapter: str | None = None,
     ) -> None:
+        self.adapter = adapter
         self.ids = list(prompt)
         self.prompt_length = len(self.ids)
         self.settings = settings
@@ -144,7 +147,7 @@ class Batch:
             text = self._reading
             assert text is not None
             chunk, self._unread = self._unread[:CHUNK], self._unread[CHUNK:]
-            logits = self._decoder.read(chunk, self._cache)
+            logits = self._decoder.read(chunk, self._cache, text.adapter)
             done += len(chunk)
             if self._unread:
                 continue
@@ -168,7 +171,8 @@ class Batch:
         self._read_anew_where_needed()
         if not self._rows:
             return []
-        logits = self._decoder.step([text.ids[-1] for text in self._rows])
+        last = [text.ids[-1] for text in self._rows]
+        logits = self._decoder.step(last, [text.adapter for text in self._rows])
         choices = choose_all(logits, [text.sampler for text in self._rows])
         context = self._decoder.config.context_length
         events = [

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from hornbook.finetuning.bank import AdapterBank
 from hornbook.inference.weights import Weights, prepared, steady_rows
 from hornbook.model.kv_cache import KVCache, RowsCache
 from hornbook.model.transformer import Transformer
@@ -27,6 +28,7 @@ class Decoder:
         vocab_size: how many ids there are tokens for, where the model has more, as padded ones do.
         steady: fill steps up to so many rows that no text's bits hang on how many others there are
             (see `steady_rows`).
+        adapters: those on `model`, of which each text may be written with one.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class Decoder:
         weights: Weights | None = None,
         steady: bool = False,
         vocab_size: int | None = None,
+        adapters: AdapterBank | None = None,
     ) -> None:
         table = model.embedding.token.weight
         narrow = runtime is not None and runtime.dtype == torch.bfloat16
@@ -50,15 +53,19 @@ class Decoder:
             model.config, rows, self.device, table.dtype, capacity, model.embedding.reach
         )
         self._capacity = self.cache.capacity
-        self._fewest = steady_rows(self.model, rows) if steady and rows > 1 else 1
+        self._adapters = adapters
+        thin = () if adapters is None else adapters.products()
+        self._fewest = steady_rows(self.model, rows, thin) if steady and rows > 1 else 1
 
     def new_cache(self, rows: int = 1) -> KVCache:
         """Memory for a text that is read alone, or for several that are read in step."""
         dtype = self.model.embedding.token.weight.dtype
         return KVCache(self.config, rows, self.device, dtype, self._capacity)
 
-    def read(self, ids: Sequence[int], cache: KVCache) -> Tensor:
+    def read(self, ids: Sequence[int], cache: KVCache, adapter: str | None = None) -> Tensor:
         """Read tokens that follow those in `cache`; logits of what comes next, float32 (1, vocab)."""
+        if self._adapters is not None:
+            self._adapters.use([adapter])
         return self.logits(torch.tensor([list(ids)], device=self.device), cache)[:, -1]
 
     def logits(self, ids: Tensor, cache: KVCache, last: int = 1) -> Tensor:
@@ -71,9 +78,15 @@ class Decoder:
             logits: Tensor = self.model.head(hidden).float()
         return logits[..., self._known]
 
-    def step(self, tokens: Sequence[int]) -> Tensor:
-        """Read one token of each row in use; logits of what comes next, float32 (rows in use, vocab)."""
+    def step(self, tokens: Sequence[int], adapters: Sequence[str | None] = ()) -> Tensor:
+        """Read one token of each row in use; logits of what comes next, float32 (rows in use, vocab).
+
+        `adapters` has a name, or None, for each.
+        """
         filled = [*tokens, *[0] * (self._fewest - len(tokens))]
+        if self._adapters is not None:
+            none = [None] * (len(filled) - len(adapters))
+            self._adapters.use([*adapters, *none], self._fewest)
         ids = torch.tensor(filled, device=self.device)[:, None]  # (rows, 1)
         with torch.inference_mode(), _evaluating(self.model):
             hidden = self.model.hidden(ids, self.cache)[:, -1]  # (rows, embed_dim)

@@ -17,6 +17,7 @@ from pydantic import Field
 
 from hornbook.config import Settings
 from hornbook.errors import HornbookError
+from hornbook.finetuning.bank import AdapterBank
 from hornbook.inference.batch import CHUNK, Batch, Ended, Text, check_prompts
 from hornbook.inference.decoder import Decoder
 from hornbook.inference.sampler import Choice, Constraint
@@ -85,6 +86,8 @@ class Order:
     constraint: Constraint | None = None
     strip: bool = False
     """See `AnswerText`."""
+    adapter: str | None = None
+    """See `Text`."""
     text: Text | None = field(default=None, init=False)
     words: AnswerText | None = field(default=None, init=False)
     until: float = field(default=0.0, init=False)
@@ -105,6 +108,7 @@ class Engine:
         runtime: Runtime,
         settings: EngineSettings | None = None,
         weights: Weights | None = None,
+        adapters: AdapterBank | None = None,
     ) -> None:
         self.settings = settings or EngineSettings()
         self.config = model.config
@@ -116,6 +120,7 @@ class Engine:
             weights=weights,
             steady=True,
             vocab_size=tokenizer.vocab_size,
+            adapters=adapters,
         )
         self._batch = Batch(self._decoder)
         self._orders: dict[Text, Order] = {}
@@ -222,6 +227,7 @@ class Engine:
             order.stream,
             top_logprobs=order.top_logprobs,
             constraint=order.constraint,
+            adapter=order.adapter,
         )
         after = () if order.strip else order.prompt
         order.words = AnswerText(self._tokenizer, order.settings.stop, after, order.strip)

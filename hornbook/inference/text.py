@@ -29,7 +29,7 @@ def stream_text(
         HornbookError: as `generate`, or the prompt is empty and the tokenizer has no token that
             separates documents.
     """
-    ids = [*opening_ids, *tokenizer.encode(prompt)] or _new_document(tokenizer)
+    ids = prompt_ids(tokenizer, prompt, opening_ids)
     if stop_ids is None:
         stop_ids = () if tokenizer.eos_id is None else (tokenizer.eos_id,)
     written = generate(model, ids, settings, stop_ids, runtime)
@@ -48,13 +48,13 @@ def complete(
     return "".join(stream_text(model, tokenizer, prompt, settings, stop_ids, runtime))
 
 
-def prompt_ids(tokenizer: Tokenizer, prompt: str) -> list[int]:
+def prompt_ids(tokenizer: Tokenizer, prompt: str, opening_ids: Sequence[int] = ()) -> list[int]:
     """The ids of a text to go on from; of an empty one, the token that a new document follows.
 
     Raises:
         HornbookError: the text is empty and the tokenizer has no such token.
     """
-    return tokenizer.encode(prompt) or _new_document(tokenizer)
+    return [*opening_ids, *tokenizer.encode(prompt)] or _new_document(tokenizer)
 
 
 def _new_document(tokenizer: Tokenizer) -> list[int]:

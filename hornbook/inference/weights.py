@@ -5,6 +5,7 @@ weights' bytes divided by the memory's speed: half the bytes, half the time.
 """
 
 import copy
+from collections.abc import Iterable
 from itertools import chain
 from typing import Literal
 
@@ -36,6 +37,12 @@ class NarrowLinear(nn.Module):
         return F.linear(x.to(self.weight.dtype), self.weight, self.bias).float()
 
 
+def sharing_copy(model: Transformer) -> Transformer:
+    """A model of the same tensors whose layers can be exchanged without changing `model`."""
+    shared = {id(tensor): tensor for tensor in chain(model.parameters(), model.buffers())}
+    return copy.deepcopy(model, shared)
+
+
 def prepared(model: Transformer, weights: Weights) -> Transformer:
     """A model for writing with, whose linear layers are as narrow as asked.
 
@@ -43,8 +50,7 @@ def prepared(model: Transformer, weights: Weights) -> Transformer:
     """
     if weights == "float32":
         return model
-    shared = {id(tensor): tensor for tensor in chain(model.parameters(), model.buffers())}
-    copied = copy.deepcopy(model, shared)
+    copied = sharing_copy(model)
     if weights == "int8":
         learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
         quantize_int8(copied)
@@ -58,15 +64,15 @@ def prepared(model: Transformer, weights: Weights) -> Transformer:
     return copied
 
 
-def steady_rows(model: Transformer, rows: int) -> int:
+def steady_rows(model: Transformer, rows: int, further: Iterable[nn.Module] = ()) -> int:
     """The fewest rows from which on a product's bits do not hang on how many there are, up to `rows`.
 
     Libraries take other ways through a product for few rows than for many, and sum up in another
     order: then a text's logits differ in the last bits with how many are written beside it. Found
-    by trying every number of rows on one layer of each shape.
+    by trying every number of rows on one layer of each shape, of the model's and of `further` ones.
     """
     layers: dict[tuple[str, torch.Size], nn.Module] = {}
-    for module in model.modules():
+    for module in chain(model.modules(), further):
         if isinstance(module, nn.Linear | NarrowLinear | Int8Linear):
             layers[type(module).__name__, module.weight.shape] = module
     device = model.embedding.token.weight.device

@@ -6,7 +6,8 @@ classifiers.py and followers.py are the two tasks; fit.py drives the one trainin
 checkpoints and recorder.py's metrics; then one module per stage. amounts.py and estimate.py say
 what a run will take, find_lr.py with which learning rate, compare.py how runs came out beside each
 other; history.py draws the curves. bundle.py opens a trained model for use, with foreign.py those of
-others, which starting.py lets a run start from; parity.py compares one with transformers;
+others, which starting.py lets a run start from; adapted.py puts adapters on one that is open,
+writing.py opens one to write, ways.py has beam search and guessing ahead; parity.py compares one with transformers;
 exporting.py writes one for other programs, with modelcard.py's card.
 memorization.py and poison.py audit what a training has left in a model, and perplexity_filter.py
 lets one choose documents.

@@ -129,22 +129,45 @@ class Bundle:
         """What stands between the labels of one text in a table; None where each has one."""
         return str(self.facts.get("separator", ";")) if self.many else None
 
+    @property
+    def ends(self) -> set[int]:
+        """Tokens before which a text of the model ends: the end of text, and of an answer."""
+        end = self.tokenizer.eos_id
+        ends = {*self.stop_ids, *(() if end is None else (end,))}
+        if self.task != "instruct":
+            return ends
+        return ends_of_answer(self.tokenizer, self.facts["template"], ends)
+
+    def prompt_ids(self, prompt: str) -> list[int]:
+        """The ids of a text to go on from; an empty one begins a new document.
+
+        Raises:
+            HornbookError: it is empty, and the tokenizer has no token that separates documents.
+        """
+        return prompt_ids(self.tokenizer, prompt, self.opening_ids)
+
+    def conversation_ids(self, messages: Sequence[Message]) -> list[int]:
+        """The ids of a conversation, up to where the answer begins.
+
+        Raises:
+            HornbookError: as `encode_conversation`.
+        """
+        template = self.facts["template"]
+        return encode_conversation(self.tokenizer, messages, template, add_answer_prompt=True).ids
+
     def complete(self, prompt: str, settings: GenerationSettings) -> Iterator[str]:
         """Pieces of text that continue `prompt`."""
         self.require_language_model()
-        end = self.tokenizer.eos_id
-        stops = {*self.stop_ids, *(() if end is None else (end,))}
+        stops, opening = self.ends, self.opening_ids
         return stream_text(
-            self.model, self.tokenizer, prompt, settings, stops, self.runtime, self.opening_ids
+            self.model, self.tokenizer, prompt, settings, stops, self.runtime, opening
         )
 
     def complete_all(self, prompts: Sequence[str], settings: GenerationSettings) -> list[str]:
         """What continues each of many texts, written side by side."""
-        if self.task == "classify":
-            self.require_task("pretrain", "continue a text")
-        ids = [prompt_ids(self.tokenizer, prompt) for prompt in prompts]
-        ends = () if self.tokenizer.eos_id is None else (self.tokenizer.eos_id,)
-        written = generate_batch(self.model, ids, settings, ends, self.runtime)
+        self.require_language_model()
+        ids = [self.prompt_ids(prompt) for prompt in prompts]
+        written = generate_batch(self.model, ids, settings, self.ends, self.runtime)
         return [
             "".join(decoded(self.tokenizer, iter(found), after, settings.stop))
             for found, after in zip(written, ids, strict=True)
@@ -157,10 +180,8 @@ class Bundle:
             HornbookError: the model does not follow instructions, or the conversation is too long.
         """
         self.require_task("instruct", "answer requests")
-        template = self.facts["template"]
-        prompt = encode_conversation(self.tokenizer, messages, template, add_answer_prompt=True)
-        stops = ends_of_answer(self.tokenizer, template, self.stop_ids)
-        ids = generate(self.model, prompt.ids, settings, stops, self.runtime)
+        prompt = self.conversation_ids(messages)
+        ids = generate(self.model, prompt, settings, self.ends, self.runtime)
         return decoded(self.tokenizer, ids, stop=settings.stop, strip=True)
 
 

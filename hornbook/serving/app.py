@@ -10,16 +10,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from hornbook.errors import HornbookError
-from hornbook.pipeline.bundle import Bundle
 from hornbook.serving import chat, completions, vectors
 from hornbook.serving.errors import ApiError, answer_error
 from hornbook.serving.guard import Guard
 from hornbook.serving.metrics import Counted, Metrics
+from hornbook.serving.models import Models
 from hornbook.serving.pages import add_pages
-from hornbook.serving.served import Served
 from hornbook.serving.settings import ServerSettings, require_key
 
-Endpoint = Callable[[Request, Served], Awaitable[Response]]
+Endpoint = Callable[[Request, Models], Awaitable[Response]]
 ENDPOINTS: dict[str, Endpoint] = {
     "/v1/completions": completions.complete,
     "/v1/chat/completions": chat.chat,
@@ -29,12 +28,12 @@ ENDPOINTS: dict[str, Endpoint] = {
 
 
 def create_app(
-    served: Served,
+    models: Models,
     settings: ServerSettings | None = None,
     api_key: str | None = None,
     runs: Path | None = None,
 ) -> FastAPI:
-    """The application that serves a model; its engine works while the application does.
+    """The application that serves models; their engine works while the application does.
 
     With a folder of runs, it has the pages for a browser, too.
 
@@ -43,24 +42,25 @@ def create_app(
     """
     settings = settings or ServerSettings()
     require_key(settings, api_key)
-    metrics = Metrics(served.engine)
+    engine = models.engine
+    metrics = Metrics(engine)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        served.engine.start()
+        engine.start()
         yield
-        served.engine.stop()
+        engine.stop()
 
     # Its own pages of documentation load scripts from elsewhere: none of them.
     app = FastAPI(
         title="Hornbook", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan
     )
-    app.state.settings, app.state.served = settings, served
+    app.state.settings = settings
     for path, endpoint in ENDPOINTS.items():
-        app.add_route(path, _bound(endpoint, served), methods=["POST"])
-    _add_reading(app, served, metrics)
+        app.add_route(path, _bound(endpoint, models), methods=["POST"])
+    _add_reading(app, models, metrics)
     if runs is not None:
-        add_pages(app, _finder(served), runs)
+        add_pages(app, models.to_look_into, runs)
     for kind in (ApiError, HornbookError, HTTPException, Exception):
         app.add_exception_handler(kind, answer_error)
     paths = frozenset((*ENDPOINTS, "/health", "/metrics", "/v1/models"))
@@ -69,46 +69,32 @@ def create_app(
     return app
 
 
-def _finder(served: Served) -> Callable[[str | None], Bundle]:
-    def find(name: str | None) -> Bundle:
-        if name not in (None, "", served.name):
-            raise HornbookError(f"there is no model {name!r}; there is {served.name!r}.")
-        return served.bundle
-
-    return find
-
-
-def _bound(endpoint: Endpoint, served: Served) -> Callable[[Request], Awaitable[Response]]:
+def _bound(endpoint: Endpoint, models: Models) -> Callable[[Request], Awaitable[Response]]:
     async def answer(request: Request) -> Response:
-        return await endpoint(request, served)
+        return await endpoint(request, models)
 
     return answer
 
 
-def _add_reading(app: FastAPI, served: Served, metrics: Metrics) -> None:
+def _add_reading(app: FastAPI, models: Models, metrics: Metrics) -> None:
     """What is read without a body."""
-    card = {
-        "id": served.name, "object": "model", "created": served.created, "owned_by": "hornbook",
-        "task": served.bundle.task, "context_length": served.context_length,
-    }  # fmt: skip
 
     async def health(_: Request) -> Response:
-        failure = served.engine.failure
+        failure = models.engine.failure
         said = {"status": "ok" if failure is None else "dead"}
         return JSONResponse(said, 200 if failure is None else 503)
 
-    async def models(_: Request) -> Response:
-        return JSONResponse({"object": "list", "data": [card]})
+    async def every_model(_: Request) -> Response:
+        cards = [models.card(served) for served in models.all]
+        return JSONResponse({"object": "list", "data": cards})
 
     async def model(request: Request) -> Response:
-        if request.path_params["name"] != served.name:
-            raise ApiError(404, "no such model here.", "model", "model_not_found")
-        return JSONResponse(card)
+        return JSONResponse(models.card(models.find(request.path_params["name"])))
 
     async def figures(_: Request) -> Response:
         return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     app.add_route("/health", health)
-    app.add_route("/v1/models", models)
+    app.add_route("/v1/models", every_model)
     app.add_route("/v1/models/{name:path}", model)
     app.add_route("/metrics", figures)

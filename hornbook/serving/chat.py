@@ -9,21 +9,21 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from hornbook.errors import HornbookError
 from hornbook.inference.engine import Piece
 from hornbook.inference.sampler import Choice
 from hornbook.serving.completions import GONE, Chunks, stream, token_text, usage_of
 from hornbook.serving.errors import ApiError
 from hornbook.serving.fields import ChatFields, read_fields
+from hornbook.serving.models import Models
 from hornbook.serving.served import Served, random_seed
 from hornbook.serving.writing import Asked, whole
-from hornbook.tokenizing.templates import Message
 
 
-async def chat(request: Request, served: Served) -> Response:
+async def chat(request: Request, models: Models) -> Response:
     """Answer one request."""
     fields = await read_fields(request, ChatFields)
-    served.require(fields, "instruct")
+    served = models.find(fields.model)
+    served.require("instruct")
     served.check(fields)
     if fields.top_logprobs and not fields.logprobs:
         raise ApiError(400, "top_logprobs: needs logprobs to be true.", "top_logprobs")
@@ -51,18 +51,17 @@ async def chat(request: Request, served: Served) -> Response:
 
 
 def _asked(served: Served, fields: ChatFields) -> list[Asked]:
-    messages = [Message(message.role, message.words) for message in fields.messages]
-    try:
-        ids = served.conversation(messages)
-    except HornbookError as error:
-        raise ApiError(400, f"messages: {error}", "messages") from None
+    ids = served.conversation([message.said for message in fields.messages])
     settings = fields.settings(served.room(ids, "messages"), random_seed())
     top = fields.top_logprobs if fields.logprobs else None
     schema = fields.response_format.schema_for_answer
     return [
-        Asked(ids, settings, served.ends, number, top, served.constraint(schema), strip=True)
+        Asked(
+            ids, settings, served.ends, number, top, served.constraint(schema), strip=True,
+            adapter=served.adapter,
+        )
         for number in range(fields.n)
-    ]
+    ]  # fmt: skip
 
 
 def _logprobs(served: Served, choices: Sequence[Choice]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from hornbook.inference.engine import Piece
 from hornbook.inference.sampler import Choice
 from hornbook.serving.errors import ApiError, as_api_error
 from hornbook.serving.fields import CompletionFields, read_fields
+from hornbook.serving.models import Models
 from hornbook.serving.served import Served, random_seed
 from hornbook.serving.writing import Asked, whole, writing
 
@@ -23,10 +24,11 @@ GONE = 499
 """Status for the log when a client went away before its answer (nginx's)."""
 
 
-async def complete(request: Request, served: Served) -> Response:
+async def complete(request: Request, models: Models) -> Response:
     """Answer one request."""
     fields = await read_fields(request, CompletionFields)
-    served.require(fields, "pretrain", "instruct")
+    served = models.find(fields.model)
+    served.require("pretrain", "instruct")
     served.check(fields)
     asked = await asyncio.to_thread(_asked, served, fields)
     head = {
@@ -55,12 +57,17 @@ def _asked(served: Served, fields: CompletionFields) -> list[Asked]:
     seed = random_seed()
     asked = []
     for prompt in fields.prompts:
-        ids = served.ids_of(prompt)
+        ids = served.ids_of(prompt, "prompt")
         settings = fields.settings(served.room(ids, "prompt"), seed)
         for stream_number in range(fields.n):
             constraint = served.constraint(fields.response_format.schema_for_answer)
             top = fields.logprobs if fields.logprobs >= 0 else None
-            asked.append(Asked(ids, settings, served.ends, stream_number, top, constraint))
+            asked.append(
+                Asked(
+                    ids, settings, served.ends, stream_number, top, constraint,
+                    adapter=served.adapter,
+                )
+            )  # fmt: skip
     return asked
 
 

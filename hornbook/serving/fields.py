@@ -1,16 +1,25 @@
 """The fields of each kind of request, after OpenAI's API reference, and what they may be.
 
-A field is left out to have its default; null is refused like any other wrong value.
+A field that is null is one that is left out: it has its default.
 """
 
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from starlette.requests import Request
 
 from hornbook.inference.settings import GenerationSettings
 from hornbook.serving.errors import ApiError, of_validation
+from hornbook.tokenizing.templates import Message
 
 MOST_TEXTS = 64
 """Most prompts, or texts, of a request."""
@@ -22,10 +31,22 @@ Ids = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
 Stop = Annotated[str, Field(min_length=1, max_length=LONGEST_STOP)]
 
 
-class Fields(BaseModel):
-    """Base of all requests."""
+class Part(BaseModel):
+    """Base of all requests, and of the parts of them."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_left_out(cls, tree: Any) -> Any:
+        if not isinstance(tree, dict):
+            return tree
+        return {key: value for key, value in tree.items() if value is not None}
+
+
+class Fields(Part):
+    """What every request may have."""
+
     model: str = Field(default="", max_length=200)
 
 
@@ -35,29 +56,30 @@ class Ignored(Fields):
     user: str = ""
     metadata: dict[str, str] = Field(default_factory=dict)
     store: bool = False
+    service_tier: str = ""
+    safety_identifier: str = ""
+    prompt_cache_key: str = ""
 
 
-class StreamOptions(BaseModel):
+class StreamOptions(Part):
     """What a stream says besides the text."""
 
-    model_config = ConfigDict(strict=True, extra="forbid")
     include_usage: bool = False
+    include_obfuscation: bool = False
 
 
-class JsonSchema(BaseModel):
+class JsonSchema(Part):
     """A schema for the answer."""
 
-    model_config = ConfigDict(strict=True, extra="forbid")
     name: str = Field(default="answer", max_length=64)
     description: str = ""
     schema_: dict[str, Any] = Field(alias="schema")
     strict: bool = True
 
 
-class ResponseFormat(BaseModel):
+class ResponseFormat(Part):
     """Whether the answer is free text or JSON."""
 
-    model_config = ConfigDict(strict=True, extra="forbid")
     type: Literal["text", "json_object", "json_schema"] = "text"
     json_schema: JsonSchema | None = None
 
@@ -124,6 +146,7 @@ class CompletionFields(Writing):
 
     prompt: Text | Annotated[list[Text | Ids], Field(min_length=1, max_length=MOST_TEXTS)] | Ids
     logprobs: int = Field(default=-1, ge=0, le=20, validate_default=False)
+    echo: Literal[False] = False
 
     @property
     def prompts(self) -> list[str | list[int]]:
@@ -138,28 +161,47 @@ def one_by_one(given: Any) -> list[str | list[int]]:
     return list(given)
 
 
-class TextPart(BaseModel):
+class TextPart(Part):
     """A part of a message."""
 
-    model_config = ConfigDict(strict=True, extra="forbid")
     type: Literal["text"]
     text: Text
 
 
-class ChatMessage(BaseModel):
+def _no_tools(given: list[Any]) -> list[Any]:
+    if given:
+        raise ValueError("there are no tools here; leave this field out, or empty")
+    return given
+
+
+Empty = Annotated[list[Any], AfterValidator(_no_tools)]
+
+
+class ChatMessage(Part):
     """What one side says."""
 
-    model_config = ConfigDict(strict=True, extra="forbid")
-    role: Literal["system", "user", "assistant"]
-    content: Text | Annotated[list[TextPart], Field(min_length=1, max_length=MOST_TEXTS)]
+    role: Literal["system", "developer", "user", "assistant"]
+    content: Text | Annotated[list[TextPart], Field(max_length=MOST_TEXTS)] = Field(
+        default_factory=list
+    )
     name: str = ""
+    tool_calls: Empty = Field(default_factory=list)
+    annotations: list[Any] = Field(default_factory=list)
+    """Clients send back what they were given, with all its fields."""
+
+    @model_validator(mode="after")
+    def _said(self) -> Self:
+        # An assistant's message may have no content: null is what there is beside a call of a tool.
+        if self.role != "assistant" and "content" not in self.model_fields_set:
+            raise ValueError("content is missing")
+        return self
 
     @property
-    def words(self) -> str:
-        """The content as one text."""
-        if isinstance(self.content, str):
-            return self.content
-        return "".join(part.text for part in self.content)
+    def said(self) -> Message:
+        """As templates have it: a developer is who the system is to newer clients."""
+        parts = self.content
+        words = parts if isinstance(parts, str) else "".join(part.text for part in parts)
+        return Message("system" if self.role == "developer" else self.role, words)
 
 
 class ChatFields(Writing):
@@ -168,6 +210,11 @@ class ChatFields(Writing):
     messages: list[ChatMessage] = Field(min_length=1, max_length=1000)
     logprobs: bool = False
     top_logprobs: int = Field(default=0, ge=0, le=20)
+    tools: Empty = Field(default_factory=list)
+    functions: Empty = Field(default_factory=list)
+    tool_choice: Literal["none", "auto"] = "none"
+    function_call: Literal["none", "auto"] = "none"
+    parallel_tool_calls: bool = False
     max_completion_tokens: int = Field(default=0, ge=1, le=10_000_000, validate_default=False)
 
     def settings(self, room: int, seed: int) -> GenerationSettings:

@@ -1,6 +1,9 @@
 """Open a model and serve it until interrupted."""
 
+import contextlib
+import ipaddress
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 
 import uvicorn
@@ -8,7 +11,7 @@ import uvicorn
 from hornbook.console import console
 from hornbook.errors import HornbookError
 from hornbook.serving.app import create_app
-from hornbook.serving.served import open_model
+from hornbook.serving.models import open_models
 from hornbook.serving.settings import ServerSettings
 
 
@@ -18,23 +21,23 @@ def run_server(
     name: str | None = None,
     api_key: str | None = None,
     runs: Path | None = None,
+    adapters: Mapping[str, Path] | None = None,
 ) -> None:
-    """Serve the model in a folder; returns when the user stops it.
+    """Serve the model in a folder, and adapters for it by name; returns when the user stops it.
 
     The pages show the runs in `runs`, or those beside the model's own when not given.
 
     Raises:
-        HornbookError: no such model, or the address is in use.
+        HornbookError: no such model or adapter, or the address is in use.
     """
     listening = _listen(settings)
     with listening:
-        served = open_model(path, settings, name)
-        app = create_app(served, settings, api_key, runs or path.resolve().parent.parent)
-        host, port = listening.getsockname()[:2]
-        shown = f"[{host}]" if ":" in host else host
+        models = open_models(path, settings, name, adapters)
+        app = create_app(models, settings, api_key, runs or path.resolve().parent.parent)
+        names = ", ".join(served.name for served in models.all)
+        where = " or ".join(addresses(*listening.getsockname()[:2]))
         console.print(
-            f"{served.name}: http://{shown}:{port} in a browser, /v1 for programs (Ctrl-C stops)",
-            markup=False,
+            f"{names}: {where} in a browser, /v1 for programs (Ctrl-C stops)", markup=False
         )
         config = uvicorn.Config(
             app,
@@ -46,6 +49,25 @@ def run_server(
             timeout_graceful_shutdown=5,
         )
         uvicorn.Server(config).run(sockets=[listening])
+
+
+def addresses(host: str, port: int) -> list[str]:
+    """Where a browser finds a server that listens on `host`: for all addresses, this computer's own."""
+    hosts = [host]
+    if ipaddress.ip_address(host).is_unspecified:  # 0.0.0.0 leads nowhere from elsewhere
+        own = "127.0.0.1" if "." in host else "::1"
+        hosts = list(dict.fromkeys((own, _seen_by_others(host) or own)))
+    return [f"http://{f'[{one}]' if ':' in one else one}:{port}" for one in hosts]
+
+
+def _seen_by_others(host: str) -> str | None:
+    """This computer's address in its network; None where it is in none."""
+    far = "192.0.2.1" if "." in host else "2001:db8::1"  # for examples (RFC 5737, 3849): nobody's
+    family = socket.AF_INET if "." in host else socket.AF_INET6
+    with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as asked:
+        asked.connect((far, 9))  # sends nothing: it only looks up the way
+        return str(asked.getsockname()[0])
+    return None
 
 
 def _listen(settings: ServerSettings) -> socket.socket:

@@ -16,15 +16,15 @@ from hornbook.serving.fields import (
     one_by_one,
     read_fields,
 )
-from hornbook.serving.served import Served, embeddings_of
+from hornbook.serving.models import Models
 
 
-async def embed(request: Request, served: Served) -> Response:
+async def embed(request: Request, models: Models) -> Response:
     """A vector of length 1 for each text: the mean of the model's last hidden states."""
     fields = await read_fields(request, EmbeddingFields)
-    served.require(fields, "pretrain", "instruct", "classify")
+    served = models.find(fields.model)
     texts = one_by_one(fields.input)
-    rows = await asyncio.to_thread(lambda: [served.ids_of(text) for text in texts])
+    rows = await asyncio.to_thread(lambda: [served.ids_of(text, "input") for text in texts])
     vocab_size = served.model.config.vocab_size
     for row in rows:
         if not row or len(row) > served.context_length or max(row) >= vocab_size:
@@ -34,7 +34,7 @@ async def embed(request: Request, served: Served) -> Response:
                 f"of {vocab_size}.",
                 "input",
             )
-    work = served.engine.call(lambda: embeddings_of(served.model, rows))
+    work = served.engine.call(lambda: served.embeddings(rows))
     vectors = await asyncio.wrap_future(work)
     data = [
         {"object": "embedding", "index": number, "embedding": _written(vector, fields)}
@@ -51,10 +51,11 @@ def _written(vector: list[float], fields: EmbeddingFields) -> list[float] | str:
     return base64.b64encode(array("f", vector).tobytes()).decode()
 
 
-async def classify(request: Request, served: Served) -> Response:
+async def classify(request: Request, models: Models) -> Response:
     """The class of each text, and the probability of every class."""
     fields = await read_fields(request, ClassificationFields)
-    served.require(fields, "classify")
+    served = models.find(fields.model)
+    served.require("classify")
     texts = [fields.input] if isinstance(fields.input, str) else list(fields.input)
     bundle = served.bundle
     work = served.engine.call(

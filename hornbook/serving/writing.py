@@ -24,6 +24,7 @@ class Asked:
     top_logprobs: int | None = None
     constraint: Constraint | None = None
     strip: bool = False
+    adapter: str | None = None
 
 
 @dataclass
@@ -58,7 +59,7 @@ async def writing(
 
         return Order(
             one.prompt, one.settings, deliver, one.ends, one.stream, one.top_logprobs,
-            one.constraint, one.strip,
+            one.constraint, one.strip, one.adapter,
         )  # fmt: skip
 
     async def coming() -> AsyncIterator[tuple[int, Piece]]:

@@ -35,10 +35,28 @@ class Bundle:
         yield said[-1][1]
 
 
+class Echo:
+    """The same, as an adapter makes it."""
+
+    def __init__(self, name: str, bundle: Bundle) -> None:
+        self.facts: dict[str, Any] = {}
+        self._name, self._bundle = name, bundle
+
+    def answer(self, messages: Any, settings: Any) -> Iterator[str]:
+        yield f"{self._name}: "
+        yield from self._bundle.answer(messages, settings)
+
+
 def talk(monkeypatch: pytest.MonkeyPatch, text: str, turns: int | None = None) -> Bundle:
     monkeypatch.setattr(sys, "stdin", io.StringIO(text))
     bundle = Bundle(turns)
-    converse(bundle, GenerationSettings(), None)  # type: ignore[arg-type]
+
+    def open_with(folder: Path | None) -> Any:
+        if folder is not None and folder.name == "none":
+            raise HornbookError("no such adapter")
+        return Bundle() if folder is None else Echo(folder.name, bundle)
+
+    converse(bundle, GenerationSettings(), None, open_with)  # type: ignore[arg-type]
     return bundle
 
 
@@ -82,33 +100,67 @@ def test_a_full_conversation_starts_anew(monkeypatch: pytest.MonkeyPatch, capsys
 def test_a_conversation_is_saved_and_nothing_overwritten(
     monkeypatch: pytest.MonkeyPatch, capsys: Capture, tmp_path: Path
 ) -> None:
-    path = tmp_path / "talk.jsonl"
-    talk(
-        monkeypatch, f"/system Be brief.\nGrüß dich\n/save {path}\n/save {path}\n/save\n/nonsense\n"
-    )
+    path = tmp_path / "new" / "talk.jsonl"
+    commands = f"/save {path}\n/save {path}\n/save {path}/x/y\n/save {tmp_path}\n/save\n/nonsense\n"
+    with pytest.raises(HornbookError, match="could not be done: 6"):
+        talk(monkeypatch, f"/save x\n/system Be brief.\nGrüß dich\n{commands}")
     saved = json.loads(path.read_text(encoding="utf-8"))["messages"]
     assert [message["role"] for message in saved] == ["system", "user", "assistant"]
     assert saved[2]["content"] == "well, Grüß dich"
-    out = capsys.readouterr().out
-    assert "is there already" in out
-    assert "no command /nonsense" in out
+    out, err = capsys.readouterr()
+    assert f"3 messages in {path}; the folder {tmp_path}/new is new." in out
+    for part in (
+        "Nothing has been said", "is there already", f"{path} is a file", "is a folder",
+        "name a file;", "no command /nonsense",
+    ):  # fmt: skip
+        assert part in err
+    assert err.count("hornbook: ") == 6
+    assert "is there already" not in out
+
+
+def test_an_adapter_is_chosen_and_what_was_said_stays(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    typed = "one\n/adapter my/poems\ntwo\n/adapter none\nthree\n"
+    with pytest.raises(HornbookError, match="could not be done: 1"):
+        talk(monkeypatch, typed)
+    out, err = capsys.readouterr()
+    assert "well, one\n" in out
+    assert "poems: well, two\n" in out
+    assert "poems: well, three\n" in out
+    assert "no such adapter" in err
+
+
+def test_a_refused_question_of_a_pipe_is_no_success(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    def refuse(self: Bundle, messages: Any, settings: Any) -> Iterator[str]:
+        raise HornbookError("too long")
+
+    monkeypatch.setattr(Bundle, "answer", refuse)
+    with pytest.raises(HornbookError, match="could not be done: 2"):
+        talk(monkeypatch, "one\ntwo\n")
+    assert capsys.readouterr().err == "hornbook: too long\n" * 2
+
+
+def test_an_empty_question_is_refused() -> None:
+    with pytest.raises(HornbookError, match="the question is empty"):
+        converse(Bundle(), GenerationSettings(), " ", lambda _: None)  # type: ignore[arg-type, return-value]
 
 
 def test_many_prompts_through_a_pipe(
     run_directory: Path, monkeypatch: pytest.MonkeyPatch, capfd: Capture
 ) -> None:
-    lines = b'One day\n{"prompt": "The cat \\u00fc"}\n\nOne day\n'
+    lines = b'One day\r\n{"prompt": "The cat \\u00fc"}\n\n \t\nOne day\n'
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(lines)))
-    command = ["generate", f"{run_directory}/pretrain", "--jsonl", "max_new_tokens=5"]
+    exact = ["--weights", "float32", "temperature=0"]
+    command = ["generate", f"{run_directory}/pretrain", "--jsonl", "max_new_tokens=5", *exact]
     capfd.readouterr()
-    assert _run([*command, "temperature=0"]) == 0
+    assert _run(command) == 0
     found = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
     assert [line["prompt"] for line in found] == ["One day", "The cat ü", "One day"]
     assert found[0] == found[2]
-    assert (
-        _run(["generate", f"{run_directory}/pretrain", "One day", *command[3:], "temperature=0"])
-        == 0
-    )
+    assert _run([*command[:2], "One day", *command[3:]]) == 0
     assert capfd.readouterr().out == f"One day{found[0]['completion']}\n"
 
 
@@ -116,6 +168,6 @@ def test_many_prompts_through_a_pipe(
 def test_lines_that_are_no_prompt_are_named(
     line: str, run_directory: Path, monkeypatch: pytest.MonkeyPatch, capfd: Capture
 ) -> None:
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(f"x\n{line}\n".encode())))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(f"\n{line}\n".encode())))
     assert _run(["generate", f"{run_directory}/pretrain", "--jsonl"]) == 2
     assert "standard input, line 2" in capfd.readouterr().err

@@ -189,6 +189,6 @@ def test_the_verbs_write_what_they_say(tmp_path, capsys):
     assert _run(["export", "hf", source, f"{out}2", "--dtype", "int4"]) == 2
     assert "expected one of float32" in capsys.readouterr().err
     assert _run(["extend-vocabulary", out, f"{out}3", "<|im_end|>"]) == 0
-    assert _run(["generate", f"{out}3", "The hill", "max_new_tokens=3", "--int8"]) == 0
+    assert _run(["generate", f"{out}3", "The hill", "max_new_tokens=3", "--weights", "int8"]) == 0
     modes = {path.stat().st_mode & 0o777 for path in (tmp_path / "out").iterdir()}
     assert modes == {0o644}

@@ -25,7 +25,8 @@ from hornbook.model.transformer import Transformer  # noqa: E402
 from hornbook.pipeline.bundle import Bundle  # noqa: E402
 from hornbook.runtime import Runtime  # noqa: E402
 from hornbook.serving.app import create_app  # noqa: E402
-from hornbook.serving.served import Served, serve_bundle  # noqa: E402
+from hornbook.serving.models import serve_bundle  # noqa: E402
+from hornbook.serving.served import Served  # noqa: E402
 from hornbook.serving.settings import ServerSettings  # noqa: E402
 from hornbook.tokenizing.settings import TokenizerSettings  # noqa: E402
 from hornbook.tokenizing.tokenizer import Tokenizer  # noqa: E402
@@ -88,16 +89,20 @@ class Running:
 
 @contextmanager
 def running(
-    task: str = "instruct", api_key: str | None = None, bundle: Bundle | None = None, **changes: Any
+    task: str = "instruct",
+    api_key: str | None = None,
+    bundle: Bundle | None = None,
+    adapters: dict[str, Path] | None = None,
+    **changes: Any,
 ) -> Iterator[Running]:
     changes = {"weights": "float32", "engine": EngineSettings(rows=4, queue=8), **changes}
     settings = ServerSettings(port=0, **changes)
-    served = serve_bundle(bundle or make_bundle(task), settings, task, CPU)
+    models = serve_bundle(bundle or make_bundle(task), settings, task, CPU, adapters)
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
     listening.listen(256)
     port = listening.getsockname()[1]
-    app = create_app(served, settings, api_key)
+    app = create_app(models, settings, api_key)
     config = uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1, ws="none")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listening],))
@@ -108,7 +113,7 @@ def running(
     headers = {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
     try:
         with httpx.Client(base_url=url, timeout=30, headers=headers, trust_env=False) as client:
-            yield Running(url, port, served, client)
+            yield Running(url, port, models.first, client)
     finally:
         server.should_exit = True
         thread.join()

@@ -175,3 +175,55 @@ def test_each_model_says_what_it_is_for(classify: Running, pretrain: Running) ->
     refused = pretrain.post("/v1/chat/completions", messages=ASKED)
     assert "continues texts" in refused.json()["error"]["message"]
     assert pretrain.post("/v1/classifications", input="x").status_code == 400
+
+
+def test_null_is_left_out(pretrain: Running, instruct: Running) -> None:
+    names = (
+        "model", "max_tokens", "temperature", "top_k", "top_p", "min_p", "logit_bias", "stop", "seed",
+        "n", "stream", "stream_options", "response_format", "logprobs", "user", "metadata", "echo",
+    )  # fmt: skip
+    nulls = dict.fromkeys(names)
+    ask = {"prompt": "The cat", "max_tokens": 5, "seed": 1}
+    found = pretrain.post("/v1/completions", **{**nulls, **ask}).json()
+    assert found["choices"] == pretrain.post("/v1/completions", **ask).json()["choices"]
+    asked = client(instruct).chat.completions.create(
+        model="instruct", messages=ASKED, tools=None, tool_choice=None, stop=None, seed=2,
+        response_format=None, max_tokens=6, logprobs=None, top_logprobs=None,
+    )  # fmt: skip
+    plain = instruct.post("/v1/chat/completions", messages=ASKED, seed=2, max_tokens=6).json()
+    assert asked.choices[0].message.content == plain["choices"][0]["message"]["content"]
+
+
+def test_what_clients_send_along(instruct: Running) -> None:
+    def ask(messages: list[Any], **changes: Any) -> Any:
+        return client(instruct).chat.completions.create(
+            model="instruct", messages=messages, temperature=0, max_tokens=9, **changes
+        )
+
+    first = ask(ASKED)
+    as_given = [*ASKED, first.choices[0].message.model_dump(), {"role": "user", "content": "And?"}]
+    plain = [*ASKED, {"role": "assistant", "content": first.choices[0].message.content}]
+    expected = ask([*plain, {"role": "user", "content": "And?"}]).choices[0].message.content
+    assert ask(as_given).choices[0].message.content == expected
+    told = [{"role": role, "content": "Be brief."} for role in ("system", "developer")]
+    answers = [
+        ask([one, *ASKED], tools=[], parallel_tool_calls=True, tool_choice="auto")
+        for one in told
+    ]  # fmt: skip
+    assert answers[0].choices[0].message.content == answers[1].choices[0].message.content
+    empty = [*ASKED, {"role": "assistant", "content": None, "tool_calls": []}, *ASKED]
+    blank = [*ASKED, {"role": "assistant", "content": ""}, *ASKED]
+    assert ask(empty).choices[0].message.content == ask(blank).choices[0].message.content
+    tool = {"type": "function", "function": {"name": "f", "parameters": {}}}
+    with pytest.raises(openai.BadRequestError, match="there are no tools here") as refused:
+        ask(ASKED, tools=[tool])
+    assert refused.value.param == "tools"
+
+
+def test_an_empty_prompt_begins_a_document(pretrain: Running) -> None:
+    tokenizer = pretrain.served.tokenizer
+    ask = {"temperature": 0, "max_tokens": 8}
+    empty = pretrain.post("/v1/completions", prompt="", **ask).json()
+    after = pretrain.post("/v1/completions", prompt=[tokenizer.eos_id], **ask).json()
+    assert empty["choices"] == after["choices"]
+    assert empty["usage"]["prompt_tokens"] == 1

@@ -15,6 +15,8 @@ from hornbook.serving.explorer.looker import Looker
 Found = TypeVar("Found")
 LONGEST_TEXT = 4_000
 """Characters."""
+MOST_LOOKERS = 2
+"""Models whose looks are remembered: an adapter's is a model of its own here."""
 
 
 class Asked(BaseModel):
@@ -92,11 +94,16 @@ def explorer_router(find: Callable[[str | None], Bundle]) -> APIRouter:
             of that name.
     """
     router = APIRouter(prefix="/api/explore", tags=["explorer"], route_class=PlainlyRefusing)
-    lookers: dict[int, Looker] = {}
+    lookers: dict[str | None, Looker] = {}
 
     def looker(name: str | None) -> Looker:
         bundle = find(name)
-        return lookers.setdefault(id(bundle), Looker(bundle))
+        known = lookers.pop(name, None)
+        own = known if known and known.bundle is bundle else Looker(bundle)
+        lookers[name] = own
+        for forgotten in list(lookers)[:-MOST_LOOKERS]:
+            lookers.pop(forgotten, None)
+        return own
 
     @router.get("/about")
     def about(model: Annotated[str | None, Query(max_length=200)] = None) -> dict[str, Any]:

@@ -5,19 +5,20 @@ export const key = () => sessionStorage.getItem(KEY) ?? "";
 export const setKey = (value) => sessionStorage.setItem(KEY, value);
 
 export class ApiError extends Error {
-  constructor(status, message) { super(message); this.status = status; }
+  constructor(status, message, code = null) { super(message); this.status = status; this.code = code; }
 }
 
 async function checked(response) {
   if (response.ok) return response;
-  let message = `${response.status} ${response.statusText}`;
+  let message = `${response.status} ${response.statusText}`, code = null;
   try {
     const body = await response.json();
+    code = body.error?.code ?? null;
     const detail = body.error?.message ?? body.detail;
     message = Array.isArray(detail) ? detail.map((one) => `${one.loc?.at(-1)}: ${one.msg}`).join("; ") : detail ?? message;
   } catch { /* no JSON: the status says it */ }
   if (response.status === 401) message = `${message} Give the server's API key under “Key”.`;
-  throw new ApiError(response.status, message);
+  throw new ApiError(response.status, message, code);
 }
 
 function headers(more) {

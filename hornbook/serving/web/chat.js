@@ -1,12 +1,12 @@
 // Conversations with a model, kept in this browser only.
 
-import { get, post, stream } from "/assets/api.js";
+import { post, stream } from "/assets/api.js";
 import { h, percent, say, slider } from "/assets/dom.js";
 import { failed, shell } from "/assets/shell.js";
 
 const STORE = "conversations", SETTINGS = "chat-settings";
 const DEFAULTS = { system: "", temperature: 0.8, top_p: 1, max_tokens: 256, seed: "" };
-const page = { model: null, task: "instruct", talks: load(STORE, []), at: null, room: 1, ready: null, settings: { ...DEFAULTS, ...load(SETTINGS, {}) }, abort: null };
+const page = { model: null, task: "instruct", talks: load(STORE, []), at: null, room: 1, models: null, ready: null, settings: { ...DEFAULTS, ...load(SETTINGS, {}) }, abort: null };
 
 function load(key, otherwise) {
   try { return JSON.parse(localStorage.getItem(key)) ?? otherwise; } catch { return otherwise; }
@@ -37,6 +37,7 @@ function grow() {
 function begin() {
   const empty = page.talks.find((one) => !one.messages.length);
   const made = empty ?? { id: crypto.randomUUID?.() ?? String(Date.now()), messages: [] };
+  made.model = page.model;
   if (!empty) page.talks.unshift(made);
   go(made.id);
   input.focus();
@@ -45,14 +46,16 @@ function begin() {
 function go(id) {
   page.abort?.abort();
   page.at = id;
-  draw();
+  const own = talk().model;
+  if (own !== page.model && page.models?.cards.some((card) => card.id === own)) page.models.choose(own);
+  else draw();
 }
 
 function remove(id) {
-  if (id === page.at) page.abort?.abort();
   page.talks = page.talks.filter((one) => one.id !== id);
-  if (!page.talks.length || id === page.at) page.at = page.talks[0]?.id ?? null;
-  if (!page.at) begin(); else draw();
+  if (id !== page.at) draw();
+  else if (page.talks.length) go(page.talks[0].id);
+  else { page.abort?.abort(); begin(); }
   save();
 }
 
@@ -83,7 +86,7 @@ function bubble(message, index) {
       h("button", { class: "plain", type: "button", onclick: () => again(index) }, "Regenerate"),
       h("button", { class: "plain", type: "button", onclick: () => navigator.clipboard?.writeText(message.content) }, "Copy"),
       h("span", { class: "speed" }, message.note ?? "")]);
-  return h("article", { class: `message ${message.role}${message.failed ? " error" : ""}`, "aria-label": own ? "You" : "Model" }, body, under);
+  return h("article", { class: `message ${message.role}${message.failed ? " error" : ""}`, "aria-label": own ? "You" : "Model" }, body, under, message.full ? h("p", { class: "notice" }, FULL(page.room)) : null);
 }
 
 function edit(index) {
@@ -131,44 +134,59 @@ async function classify(message) {
   message.content = found.classes.map((name, i) => [last[i], name]).sort((a, b) => b[0] - a[0]).slice(0, 5).map(([p, name]) => `${name}: ${percent(p)}`).join("\n");
 }
 
+// What stands under an answer, and whether nothing more fits into what the model reads at once.
+function noted(message, tokens, seconds, usage, ended) {
+  const parts = page.models?.cards.length > 1 ? [page.model] : [];
+  if (tokens > 1) parts.push(`${tokens} tokens, ${(tokens / Math.max(seconds, 1e-3)).toFixed(1)} tokens/s`);
+  if (usage?.total_tokens) parts.push(`context ${percent(usage.total_tokens / page.room, 0)} full`);
+  message.note ??= parts.join(", ");
+  message.full = ended === "length" && usage?.total_tokens >= page.room;
+}
+
+const FULL = (room) => `The context is full: the model reads ${room} tokens at once, of what was said and of its answer together. Start a new conversation, or edit an earlier message to go on from there.`;
+
 async function answer() {
   const message = { role: "assistant", content: "", writing: true };
   const own = talk();
   page.abort = new AbortController();
   sendButton.textContent = "Stop";
-  await page.ready?.catch(() => {}); // what is asked depends on what the model is for
+  await page.ready?.catch(() => {});
   const [path, body] = request();
   own.messages.push(message);
   draw();
-  const node = messages.lastElementChild;
   const started = performance.now();
-  let first = 0, pieces = 0, usage = null;
+  let first = 0, pieces = 0, usage = null, ended = null;
   say("The model is writing.");
   try {
     if (page.task === "classify") await classify(message);
     else for await (const event of stream(path, body, page.abort.signal)) {
       usage = event.usage ?? usage;
+      ended = event.choices?.[0]?.finish_reason ?? ended;
       const piece = event.choices?.[0]?.delta?.content ?? event.choices?.[0]?.text ?? "";
       if (!piece) continue;
       first ||= performance.now();
       pieces += 1;
       message.content += piece;
       const near = messages.scrollHeight - messages.scrollTop - messages.clientHeight < 80;
-      node.querySelector(".text")?.replaceChildren(...written(message.content).flat());
+      messages.lastElementChild?.querySelector(".text")?.replaceChildren(...written(message.content).flat());
       if (near) messages.scrollTop = messages.scrollHeight;
     }
   } catch (error) {
-    if (error.name !== "AbortError") { message.failed = !message.content; message.content ||= error.message; if (!message.failed) message.note = error.message; }
+    if (error.name !== "AbortError") {
+      const said = error.code === "context_length_exceeded" ? FULL(page.room) : error.message;
+      message.failed = !message.content;
+      if (message.failed) message.content = said; else message.note = said;
+    }
   }
   const tokens = usage?.completion_tokens ?? pieces, seconds = (performance.now() - (first || started)) / 1000;
-  if (tokens > 1 && page.task !== "classify") message.note ??= `${tokens} tokens, ${(tokens / Math.max(seconds, 1e-3)).toFixed(1)} tokens/s`;
+  if (page.task !== "classify" && !message.failed) noted(message, tokens, seconds, usage, ended);
   delete message.writing;
   if (!message.content) message.note = "It wrote nothing.";
   page.abort = null;
   sendButton.textContent = "Send";
   save();
   if (talk() === own) draw();
-  say(message.failed ? message.content : `Answer: ${message.content}`);
+  say(message.failed ? message.content : `Answer: ${message.content}${message.full ? ` ${FULL(page.room)}` : ""}`);
 }
 
 function settings() {
@@ -184,16 +202,11 @@ function settings() {
   h("label", { class: "field", for: "system" }, "system message", systemArea));
 }
 
-function chooseModel(name) {
-  page.ready = learnAbout(name);
-  return page.ready;
-}
-
-async function learnAbout(name) {
-  page.model = name;
-  const about = await get("/api/explore/about", { model: name });
-  page.task = about.task;
-  page.room = about.context_length;
+// The model is the conversation's own from then on.
+function chooseModel(name, card) {
+  Object.assign(page, { model: name, task: card.task, room: card.context_length });
+  talk().model = name;
+  save();
   draw();
 }
 
@@ -203,4 +216,5 @@ document.getElementById("main").append(
   h("section", { class: "talk", "aria-label": "Conversation" }, messages, settings(), h("div", { class: "composer" }, input, sendButton)));
 for (const one of page.talks) one.messages.forEach((m) => delete m.writing); // the page was left in mid-answer
 begin();
-try { await shell(chooseModel); } catch (error) { failed(error); }
+page.ready = shell(chooseModel).then((models) => { page.models = models; }); // how to ask depends on the model
+try { await page.ready; } catch (error) { failed(error); }

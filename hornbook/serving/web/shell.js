@@ -30,7 +30,8 @@ function keyField() {
     h("label", {}, "API key, if the server wants one; kept for this tab only", input));
 }
 
-// Draws the header; gives the models' names, and calls `changed` with each one chosen.
+// Draws the header, and calls `changed` with the name and the card of each model chosen. Gives a function
+// that chooses one by name, and the cards of /v1/models.
 export async function shell(changed) {
   const here = document.body.dataset.page;
   const models = h("span", { id: "models" });
@@ -39,17 +40,21 @@ export async function shell(changed) {
     h("nav", { "aria-label": "Pages" }, PAGES.map(([page, href, text]) =>
       h("a", { href, "aria-current": page === here ? "page" : null }, text))),
     models, keyField(), theme());
-  if (!changed) return [];
-  const names = (await get("/v1/models")).data.map((one) => one.id);
+  if (!changed) return null;
+  const cards = (await get("/v1/models")).data;
+  const names = cards.map((one) => one.id);
+  const choose = async (name) => {
+    if (input) input.value = name;
+    await changed(name, cards[names.indexOf(name)]);
+  };
+  const input = names.length > 1 ? h("select", { id: "model", "aria-label": "Model", onchange: () => {
+    try { localStorage.setItem("model", input.value); } catch { /* it holds for this page */ }
+    choose(input.value);
+  } }, cards.map((one) => h("option", { value: one.id }, one.parent ? `${one.id} (on ${one.parent})` : one.id))) : null;
+  models.append(input ?? h("span", { id: "model" }, names[0]));
   const wanted = localStorage.getItem("model");
-  const chosen = names.includes(wanted) ? wanted : names[0];
-  const input = h("select", { id: "model", "aria-label": "Model", onchange: () => {
-    localStorage.setItem("model", input.value);
-    changed(input.value);
-  } }, names.map((name) => h("option", { value: name, selected: name === chosen }, name)));
-  models.append(input);
-  await changed(chosen);
-  return names;
+  await choose(names.includes(wanted) ? wanted : names[0]);
+  return { cards, choose };
 }
 
 export function failed(error) {

@@ -27,8 +27,9 @@ SETTINGS = (
     *("tokenizer.vocab_size=500", "model.preset=nano", "model.embed_dim=48", "model.n_layers=3"),
     *("model.n_heads=4", "model.context_length=128", "training.steps=30", "training.batch_size=8"),
     *("training.eval_every=10", "training.sample_every=10", "training.eval_sequences=8"),
-    *('classification.train=["lora"]', 'instruction.train=["full"]', "instruction.questions=4"),
+    *('classification.train=["lora"]', 'instruction.train=["full", "lora"]'),
     *("classification.lora_training.steps=12", "instruction.training.steps=8"),
+    *("instruction.lora_training.steps=4", "instruction.questions=4"),
     *("generation.max_new_tokens=24", "runtime.precision=float32"),
 )
 
@@ -52,7 +53,15 @@ def make_app(runs: Path) -> FastAPI:
 
     @app.get("/v1/models")
     def models() -> dict[str, Any]:
-        return {"data": [{"id": name} for name in bundles]}
+        return {
+            "data": [
+                {
+                    "id": name, "task": bundle.task,
+                    "context_length": bundle.model.config.context_length,
+                }
+                for name, bundle in bundles.items()
+            ]
+        }  # fmt: skip
 
     @app.post("/v1/chat/completions")
     async def chat(request: Request) -> StreamingResponse:

@@ -42,6 +42,7 @@ def test_runs_are_listed_with_their_states(runs: Path) -> None:
     assert states == {
         "classify-lora": "finished",
         "instruct-full": "finished",
+        "instruct-lora": "finished",
         "pretrain": "finished",
     }
     assert tiny["settings"]["training.steps"] == "30"

@@ -16,7 +16,7 @@ from playwright.sync_api import sync_playwright
 
 from hornbook.pipeline.bundle import default_runtime, load_bundle
 from hornbook.serving.app import create_app
-from hornbook.serving.served import serve_bundle
+from hornbook.serving.models import serve_bundle
 from hornbook.serving.settings import ServerSettings
 from tests.serving.pages.page_server import serving
 from tests.serving.pages.test_browser import CHROMIUM
@@ -26,10 +26,10 @@ from tests.serving.pages.test_browser import CHROMIUM
 def app(runs: Path) -> Any:
     settings = ServerSettings()
     bundle = load_bundle(runs / "tiny" / "instruct-full", default_runtime())
-    served = serve_bundle(bundle, settings, "tiny", default_runtime())
-    served.engine.start()
-    yield create_app(served, settings, "a-secret-key", runs)
-    served.engine.stop()
+    models = serve_bundle(bundle, settings, "tiny", default_runtime())
+    models.engine.start()
+    yield create_app(models, settings, "a-secret-key", runs)
+    models.engine.stop()
 
 
 def test_data_need_the_key_and_pages_do_not(app: Any) -> None:
@@ -60,11 +60,62 @@ def test_a_conversation_with_the_served_model(app: Any) -> None:
         page.fill("#key", "a-secret-key")
         page.press("#key", "Enter")
         page.wait_for_selector("#model")
-        assert page.input_value("#model") == "tiny"
+        assert page.inner_text("#model") == "tiny"  # nothing to choose
         page.fill("#input", "Where is Ella?")
         page.press("#input", "Enter")
         page.wait_for_selector(".speed:has-text('tokens/s')")
         assert page.locator(".message.error").count() == 0
         page.goto(f"{url}/explorer#attention")
         page.wait_for_selector(".steps canvas >> nth=5")
+        browser.close()
+
+
+@pytest.fixture
+def with_adapters(runs: Path) -> Any:
+    """A pre-trained model, and on it an adapter that was trained to answer."""
+    runtime, settings = default_runtime(), ServerSettings(weights="float32")
+    bundle = load_bundle(runs / "tiny" / "pretrain", runtime)
+    adapters = {"follower": runs / "tiny" / "instruct-lora"}
+    models = serve_bundle(bundle, settings, "reader", runtime, adapters)
+    models.engine.start()
+    yield create_app(models, settings, None, runs)
+    models.engine.stop()
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no browser is installed")
+def test_each_conversation_keeps_its_adapter(with_adapters: Any) -> None:
+    with serving(with_adapters) as url, sync_playwright() as found:
+        browser = found.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page()
+        page.set_default_timeout(20_000)
+        page.goto(url)
+        assert page.locator("#model option").all_inner_texts() == [
+            "reader", "follower (on reader)",
+        ]  # fmt: skip
+        page.select_option("#model", "follower")
+        page.fill("#input", "Where is Ella?")
+        page.press("#input", "Enter")
+        page.wait_for_selector(".speed:has-text('follower, '):has-text('full')")
+        page.click("#new")
+        page.select_option("#model", "reader")
+        page.fill("#input", "Ella went")
+        page.press("#input", "Enter")
+        page.wait_for_selector(".speed:has-text('reader, ')")
+        # It goes on until the context is full, and says so.
+        page.wait_for_selector(
+            ".notice:has-text('The context is full: the model reads 128 tokens')"
+        )
+        page.click(".side li button:has-text('Where is Ella?')")
+        assert page.input_value("#model") == "follower"
+        page.reload()
+        page.wait_for_selector("#model option")
+        assert page.input_value("#model") == "reader"  # as last chosen, for what comes next
+        page.click(".side li button:has-text('Where is Ella?')")
+        assert page.input_value("#model") == "follower"
+        page.fill("#input", "Ella and Tom went to the barn. " * 30)
+        page.press("#input", "Enter")
+        page.wait_for_selector(".message.error:has-text('The context is full')")
+        page.goto(f"{url}/explorer#adapter")
+        page.select_option("#model", "follower")
+        page.wait_for_selector("#adapter tbody tr")
         browser.close()
