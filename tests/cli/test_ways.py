@@ -59,7 +59,7 @@ def test_guessing_ahead_writes_the_greedy_text(
         (["--beams", "2", "--look-up"], "are different ways: give one of them"),
         (["--look-up", "temperature=1"], "greedy texts only: use temperature=0"),
         (["--draft", "nowhere"], "nowhere: no such model"),
-        (["--beams", "0"], "0 is not in the range"),
+        (["--beams", "0"], "for '--beams'"),
         (["--weights", "int3"], "int3"),
         (["--adapter", "nowhere"], "nowhere: no such adapter"),
     ],

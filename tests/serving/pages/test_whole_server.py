@@ -18,6 +18,7 @@ from hornbook.pipeline.bundle import default_runtime, load_bundle
 from hornbook.serving.app import create_app
 from hornbook.serving.models import serve_bundle
 from hornbook.serving.settings import ServerSettings
+from hornbook.tokenizing.tokenizer import Tokenizer
 from tests.serving.pages.page_server import serving
 from tests.serving.pages.test_browser import CHROMIUM
 
@@ -45,7 +46,7 @@ def test_data_need_the_key_and_pages_do_not(app: Any) -> None:
         other = {"Authorization": "Bearer a-secret-key"}
         asked = httpx.get(url + "/api/explore/about?model=other", headers=other)
         assert asked.status_code == 400
-        assert "no model 'other'" in asked.json()["error"]["message"]
+        assert "the model 'other' does not exist" in asked.json()["error"]["message"]
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no browser is installed")
@@ -83,7 +84,10 @@ def with_adapters(runs: Path) -> Any:
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no browser is installed")
-def test_each_conversation_keeps_its_adapter(with_adapters: Any) -> None:
+def test_each_conversation_keeps_its_adapter(with_adapters: Any, runs: Path) -> None:
+    tokenizer = Tokenizer.load(runs / "tiny" / "pretrain" / "tokenizer")
+    long = tokenizer.decode(tokenizer.encode("Ella and Tom went to the barn. " * 40)[:124])
+    assert len(tokenizer.encode(long)) < 128
     with serving(with_adapters) as url, sync_playwright() as found:
         browser = found.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = browser.new_page()
@@ -98,10 +102,13 @@ def test_each_conversation_keeps_its_adapter(with_adapters: Any) -> None:
         page.wait_for_selector(".speed:has-text('follower, '):has-text('full')")
         page.click("#new")
         page.select_option("#model", "reader")
-        page.fill("#input", "Ella went")
+        page.click("summary:has-text('Sampling')")
+        page.eval_on_selector(
+            "#temperature", "e => { e.value = 0; e.dispatchEvent(new Event('input')); }"
+        )
+        page.fill("#input", long)
         page.press("#input", "Enter")
         page.wait_for_selector(".speed:has-text('reader, ')")
-        # It goes on until the context is full, and says so.
         page.wait_for_selector(
             ".notice:has-text('The context is full: the model reads 128 tokens')"
         )
