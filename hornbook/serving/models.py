@@ -140,7 +140,7 @@ def named_adapters(given: Sequence[str]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for one in given:
         name, equals, folder = one.partition("=")
-        if not equals or Path(one).exists():
+        if not equals:
             name, folder = "", one
         path = Path(folder)
         name = name or _name_of(path)
