@@ -93,6 +93,7 @@ def test_each_conversation_keeps_its_adapter(with_adapters: Any, runs: Path) -> 
         page = browser.new_page()
         page.set_default_timeout(20_000)
         page.goto(url)
+        page.wait_for_selector("select#model")
         assert page.locator("#model option").all_inner_texts() == [
             "reader", "follower (on reader)",
         ]  # fmt: skip
@@ -115,7 +116,7 @@ def test_each_conversation_keeps_its_adapter(with_adapters: Any, runs: Path) -> 
         page.click(".side li button:has-text('Where is Ella?')")
         assert page.input_value("#model") == "follower"
         page.reload()
-        page.wait_for_selector("#model option")
+        page.wait_for_selector("select#model")
         assert page.input_value("#model") == "reader"  # as last chosen, for what comes next
         page.click(".side li button:has-text('Where is Ella?')")
         assert page.input_value("#model") == "follower"
