@@ -80,23 +80,17 @@ class InstructionSettings(Settings):
     neftune_alpha: float | None = Field(default=None, gt=0)
     """Size of the noise added to the embeddings while training (NEFTune), which makes answers to few
     examples less of a recitation; 5 to 15 is usual. None when not given."""
-    lora_token_vectors: bool | None = None
+    lora_token_vectors: bool = False
     """Whether an adapter trains the tokens' vectors too, whole. The tokens of the template "hornbook"
     have not been met by a model that has read plain text only, and their vectors tell the model
-    nothing: an adapter alone learns several times more slowly. When not given, true for that template
-    and false for others. Such an adapter shares its base with no other and is exported merged."""
+    nothing: an adapter alone learns several times more slowly. Such an adapter shares its base with no
+    other, and is exported merged."""
     questions: int | None = Field(default=500, gt=0)
     """Held-out questions asked when right answers are counted; all when not given."""
     training: FollowerTraining = FollowerTraining()
     """How it is trained."""
     lora_training: FollowerAdapter = FollowerAdapter()
     """How a LoRA adapter is trained."""
-
-    @property
-    def trains_token_vectors(self) -> bool:
-        """`lora_token_vectors`, or what suits the template."""
-        given = self.lora_token_vectors
-        return self.template == "hornbook" if given is None else given
 
     @model_validator(mode="before")
     @classmethod

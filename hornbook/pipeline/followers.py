@@ -159,7 +159,7 @@ def _follower(stage: FinetuneStage, splits: ConversationSplits) -> WriteUp:
     warn(report)
     console.print(f"  {report.sentence()}", style="dim")
     model = stage.fresh_base()
-    token_vectors = settings.trains_token_vectors
+    token_vectors = settings.lora_token_vectors
     prepare_follower(model, stage.mode, context.recipe.lora, seed, token_vectors)
     turns = max(conversation.turns for conversation in splits.train)
     facts = {"task": "instruct", "template": settings.template, "turns": turns}

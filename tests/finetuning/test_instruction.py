@@ -211,9 +211,3 @@ def test_an_adapter_may_train_the_tokens_vectors_and_the_head_tied_to_them(tmp_p
     gradient = model.embedding.token.weight.grad
     assert gradient is not None
     assert (gradient.abs().sum(dim=1) > 0)[:5].all()
-
-
-def test_token_vectors_are_trained_where_the_template_brings_new_tokens() -> None:
-    assert InstructionSettings().trains_token_vectors
-    assert not InstructionSettings(template="chatml").trains_token_vectors
-    assert not InstructionSettings(lora_token_vectors=False).trains_token_vectors
