@@ -1,11 +1,12 @@
 """Training a LoRA adapter on a CPU: Hornbook beside `peft` on `transformers`.
 
-    python bench/lora.py [--rounds 3] [--dtypes float32 bfloat16]
+    python bench/lora.py [--rounds 3] [--dtypes float32 bfloat16] [--few-bits]
 
 Rank 16 on every linear layer of the blocks of GPT-2 124M (random weights, nothing to download), 4 x 128
 tokens a step, loss on every token. Contestants run in turn, each in processes of its own; what is told
 are medians, with the most memory that a process has held. "peft-autocast" keeps the frozen weights in
-float32 and rounds in each step.
+float32 and rounds in each step. With --few-bits Hornbook is also measured with its frozen base in 8 and 4
+bits (lora.base).
 """
 
 import argparse
@@ -42,9 +43,11 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--dtypes", nargs="+", default=["float32", "bfloat16"])
+    parser.add_argument("--few-bits", action="store_true")
     given = parser.parse_args()
     for dtype in given.dtypes:
         contestants = ["hornbook", "peft", *(["peft-autocast"] if dtype == "bfloat16" else [])]
+        contestants += ["hornbook-int8", "hornbook-nf4"] if given.few_bits else []
         found: dict[str, list[dict[str, Any]]] = {name: [] for name in contestants}
         for _ in range(given.rounds):
             for name in contestants:

@@ -1,11 +1,12 @@
 """One contestant of `bench/lora.py`, in a process of its own.
 
-    python bench/lora_step.py hornbook|peft|peft-autocast float32|bfloat16
+    python bench/lora_step.py hornbook|hornbook-int8|hornbook-nf4|peft|peft-autocast float32|bfloat16
 
 Trains a rank-16 adapter on every linear layer of a block of GPT-2 124M (random weights, no dropout,
 50,257 tokens) with AdamW on 4 x 128 random tokens, and prints the median step in seconds and the most
 memory that the process has held, as JSON. "peft" holds the model in the dtype; "peft-autocast" holds
-it in float32 and multiplies in the dtype.
+it in float32 and multiplies in the dtype. "hornbook-int8" and "hornbook-nf4" keep the frozen matrices of
+the blocks in few bits.
 """
 
 import contextlib
@@ -29,10 +30,10 @@ def ids() -> tuple[torch.Tensor, torch.Tensor]:
     return drawn[:, :-1].contiguous(), drawn[:, 1:].contiguous()
 
 
-def hornbook(dtype: str) -> tuple[list[float], int]:
+def hornbook(dtype: str, form: str = "float") -> tuple[list[float], int]:
     """Seconds of each step, as `hornbook finetune` takes it; and how many numbers are trained."""
-    from hornbook.finetuning.frozen import narrow_frozen
     from hornbook.finetuning.instruction import prepare_follower
+    from hornbook.finetuning.keeping import keep_frozen
     from hornbook.finetuning.lora import LoRASettings
     from hornbook.model.presets import ModelSettings, resolve
     from hornbook.model.transformer import Transformer
@@ -52,7 +53,7 @@ def hornbook(dtype: str) -> tuple[list[float], int]:
     runtime = choose_runtime(RuntimeSettings(precision=dtype))  # type: ignore[arg-type]
     model = Transformer(resolve(ModelSettings(preset="gpt2-small"), VOCAB))
     prepare_follower(model, "lora", LoRASettings(rank=RANK, alpha=ALPHA))
-    narrow_frozen(model, runtime.dtype)
+    keep_frozen(model, form, runtime.dtype)  # type: ignore[arg-type]
     settings = AdapterSettings(steps=STEPS, batch_size=ROWS, lr=LR, schedule="constant")
     optimizer = Optimizer(model, settings, runtime.dtype)
     plan = plan_training(settings, batches_per_epoch=1000, tokens_per_batch=ROWS * CONTEXT)
@@ -96,8 +97,9 @@ def peft(dtype: str, autocast: bool) -> tuple[list[float], int]:
 def main() -> None:
     torch.manual_seed(1)
     contestant, dtype = sys.argv[1:]
-    if contestant == "hornbook":
-        seconds, trained = hornbook(dtype)
+    if contestant.startswith("hornbook"):
+        _, _, form = contestant.partition("-")
+        seconds, trained = hornbook(dtype, form or "float")
     else:
         seconds, trained = peft(dtype, contestant == "peft-autocast")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024

@@ -1,7 +1,8 @@
 """Stage 7: a pre-trained model made to do a task.
 
 - `lora`: train two thin matrices beside each large one; merge them in and out.
-- `frozen`: products with weights that are not trained, made fast.
+- `frozen`: products with weights that are not trained, made fast; `quantized`: such weights in 8 or 4
+  bits; `keeping`: which of it a training takes.
 - `adapter`: such matrices saved and loaded without the base model; `merging`: several added up;
   `bank`: several on one base, each row of a batch with its own.
 - `peft_folder`: the same in the form of the `peft` library, both ways; `gguf_adapter`: for llama.cpp;

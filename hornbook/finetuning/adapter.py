@@ -18,6 +18,7 @@ from hornbook.artifact import Manifest, new_directory, read_manifest, write_mani
 from hornbook.config import validate
 from hornbook.errors import HornbookError
 from hornbook.finetuning.lora import LoRASettings, apply_lora, lora_layers, set_submodule
+from hornbook.finetuning.quantized import QuantizedLinear
 
 KIND = "adapter"
 WEIGHTS = "adapter.safetensors"
@@ -43,7 +44,8 @@ def save_adapter(
         settings: those given to `apply_lora`.
         base_fingerprint: the base checkpoint's, for the record.
         facts: anything else for the manifest.
-        base: the model without its adapter, if the frozen weights of `model` were narrowed.
+        base: the model without its adapter, if the frozen weights of `model` were narrowed, or are
+            kept in few bits.
 
     Raises:
         HornbookError: the model carries no adapter, or a merged one.
@@ -53,6 +55,11 @@ def save_adapter(
         raise HornbookError("the model carries no LoRA adapter to save.")
     if any(layer.merged for layer in layers.values()):
         raise HornbookError("the LoRA adapter is merged into the model; unmerge it to save it.")
+    if base is None and any(isinstance(module, QuantizedLinear) for module in model.modules()):
+        raise HornbookError(
+            "the adapter's base is kept in few bits (lora.base); give the base as it is, too, so that "
+            "the adapter can be known as its."
+        )
     parameters, stored = _base_parameters(model), _stored_whole(model)
     tensors = _adapter_parameters(model)
     tensors |= {name: p for name, p in parameters.items() if _inside(name, stored)}

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hornbook.finetuning.quantized import int8_rows
 from hornbook.model.transformer import Transformer
 
-LARGEST = 127
 FEW_ROWS = 4
 """Rows up to which a CPU multiplies by the numbers as they are; for more it is quicker to make a matrix
 of floats first, once for all rows."""
@@ -35,9 +35,7 @@ class Int8Linear(nn.Module):
         super().__init__()
         self.in_features, self.out_features = linear.in_features, linear.out_features
         weight = linear.weight.detach()
-        largest = weight.abs().amax(dim=1).float().clamp_min(torch.finfo(torch.float32).tiny)
-        scale = largest / LARGEST
-        numbers = (weight / scale[:, None]).round_().to(torch.int8)
+        numbers, scale = int8_rows(weight)
         self.register_buffer("weight", numbers)
         self.register_buffer("scale", scale)
         self.register_buffer("bias", None if linear.bias is None else linear.bias.detach().clone())

@@ -15,8 +15,8 @@ from hornbook.console import console
 from hornbook.errors import HornbookError
 from hornbook.finetuning.classification import ClassificationSettings, read_splits
 from hornbook.finetuning.conversations import read_conversations
-from hornbook.finetuning.frozen import narrow_frozen
 from hornbook.finetuning.instruction import InstructionSettings
+from hornbook.finetuning.keeping import keep_frozen
 from hornbook.finetuning.lengths import LengthReport
 from hornbook.finetuning.pairs import read_pairs
 from hornbook.finetuning.preference import PairExamples, PreferenceSettings
@@ -168,7 +168,12 @@ class FinetuneStage:
         return settings.lora_training if self.mode == "lora" else settings.training
 
     def fresh_base(self) -> Transformer:
-        """A copy of the base to train: each mode starts from the same weights."""
+        """A copy of the base to train: each mode starts from the same weights.
+
+        The base's own are let go (its folder has them), so that memory holds the model but once.
+        """
+        for parameter in self.base.model.parameters():
+            parameter.data = parameter.data.new_zeros(()).expand(parameter.shape)  # shapes stay
         return load_model(self.base.directory, self.context.runtime.device).model
 
     def fit(
@@ -206,18 +211,29 @@ class FinetuneStage:
         )
         trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
         console.print(f"  {trained:,} parameters trained", style="dim")
-        if self.mode == "lora" and parallel.world_size == 1:
-            narrow_frozen(model, self.context.runtime.dtype)
+        if self.mode == "lora":
+            self._keep_base(model, parallel)
         fitted = fit(task, self.folder, self.context.runtime, parallel)
         return fitted, {**fitted.as_dict(), "trained_parameters": trained}
+
+    def _keep_base(self, model: Transformer, parallel: Parallel) -> None:
+        """Keep what an adapter leaves as it is in less memory, or so that it is quick."""
+        form = self.context.recipe.lora.base
+        if parallel.world_size == 1:
+            keep_frozen(model, form, self.context.runtime.dtype)
+        elif form != "float":
+            raise HornbookError(
+                f'lora.base="{form}" is for a training by one process, and this one has '
+                f'{parallel.world_size}; set lora.base="float", or train with one.'
+            )
 
     def save(self, fitted: Fitted, facts: dict[str, Any]) -> None:
         """Write what the mode has changed of the model."""
         model = fitted.model
         tokenizer = self.context.tokenizer
         if self.mode == "lora":
-            lora = self.context.recipe.lora
-            save_adapter_bundle(self.folder, model, tokenizer, facts, lora, self.base)
+            lora, base = self.context.recipe.lora, load_model(self.base.directory)
+            save_adapter_bundle(self.folder, model, tokenizer, facts, lora, base)
         else:
             save_bundle(self.folder, model, tokenizer, facts, fitted.checkpoint)
 

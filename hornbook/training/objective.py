@@ -8,9 +8,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hornbook.errors import HornbookError
-from hornbook.model.transformer import Transformer
+from hornbook.model.transformer import SoftcappedHead, Transformer
 from hornbook.sampling.batch import IGNORE, Batch
 from hornbook.training.chunks import loss_in_chunks
+from hornbook.training.frozen_head import frozen_head_loss
 from hornbook.training.head_loss import head_loss
 
 CPU_LOGITS_AT_ONCE = 2**20
@@ -103,6 +104,8 @@ def _nll(rows: Tensor, head: nn.Linear, targets: Tensor) -> Tensor:
         return torch.stack(losses).sum()
     if _is_plain(head):
         return head_loss(rows, head.weight, targets, chunk)
+    if _is_frozen(head) and rows.device.type == "cpu":
+        return frozen_head_loss(rows, head.weight, targets)
     trained = [weight for weight in head.parameters() if weight.requires_grad]
 
     def by_autograd(some: Tensor, wanted: Tensor) -> tuple[Tensor, ...]:
@@ -119,6 +122,13 @@ def _is_plain(head: nn.Linear) -> bool:
     weight = head.weight
     trained_whole = type(weight) is nn.Parameter and weight.requires_grad
     return type(head) is nn.Linear and trained_whole and head.bias is None
+
+
+def _is_frozen(head: nn.Module) -> bool:
+    """Whether it is one matrix that is not trained, and its products are the logits."""
+    if not isinstance(head, nn.Linear) or isinstance(head, SoftcappedHead):
+        return False
+    return not head.weight.requires_grad and head.bias is None
 
 
 def _nll_of_chunk(rows: Tensor, head: nn.Linear, targets: Tensor) -> Tensor:

@@ -1,0 +1,41 @@
+"""Matrix products of which nothing is differentiated, by the library that is quickest at them."""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """x weightᵀ + bias; x is (rows, d_in), weight (d_out, d_in), of one dtype; no gradient.
+
+    In float32 on a CPU through oneDNN, by the operation that torch's own compiler uses: on processors
+    that are not Intel's it is up to 1.6 times as fast as the library that torch takes by itself.
+    """
+    if _ONEDNN is not None and x.dtype == torch.float32 and x.device.type == "cpu" and len(x):
+        return cast(Tensor, _ONEDNN(x, weight, bias, "none", [], ""))
+    return F.linear(x, weight, bias)
+
+
+def packed(weight: Tensor) -> Tensor | None:
+    """A float32 matrix (d_out, d_in) on a CPU in the order in which oneDNN reads it, as a copy.
+
+    A `product` with it need not bring it into that order first, which takes some twentieth of its time
+    with some hundred rows. None where oneDNN is not there.
+    """
+    reorder = getattr(torch.ops.mkldnn, "_reorder_linear_weight", None)
+    if _ONEDNN is None or reorder is None:
+        return None
+    return cast(Tensor, reorder(weight.detach().contiguous(), None))
+
+
+def _onednn() -> Callable[..., Any] | None:
+    """oneDNN's linear layer; None in a build of torch without it."""
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return None
+    return getattr(torch.ops.mkldnn, "_linear_pointwise", None)
+
+
+_ONEDNN = _onednn()
