@@ -1,9 +1,9 @@
 """The command line: parse, call, print.
 
 app.py gathers the verbs; pipeline.py has those that run stages, training.py those around a
-training, models.py those that use a trained model, data.py those that look at data, audit.py those
-that look for what a training should not leave behind. Commands import what they need when they run,
-so that `--help` is quick.
+training, models.py those that use a trained model, merging.py the one that folds adapters into theirs,
+data.py those that look at data, audit.py those that look for what a training should not leave behind.
+Commands import what they need when they run, so that `--help` is quick.
 """
 
 import errno

@@ -5,7 +5,17 @@ from typing import Annotated
 import typer
 
 from hornbook import __version__
-from hornbook.cli import audit, data, evaluation, exporting, models, pipeline, serving, training
+from hornbook.cli import (
+    audit,
+    data,
+    evaluation,
+    exporting,
+    merging,
+    models,
+    pipeline,
+    serving,
+    training,
+)
 
 app = typer.Typer(
     name="hornbook",
@@ -64,6 +74,7 @@ app.command()(models.classify)
 app.command()(evaluation.evaluate)
 app.command()(evaluation.judge)
 app.command()(models.inspect)
+app.command()(merging.merge)
 app.command("extend-vocabulary")(models.extend_vocabulary)
 export.command("hf")(exporting.hf)
 export.command("gguf")(exporting.gguf)

@@ -40,6 +40,23 @@ def merge_adapters(
         rank: of every layer of the result; the sum of the ranks when not given, which is exact.
 
     Raises:
+        HornbookError: see `add_up`.
+    """
+    settings, first = add_up(model, adapters, weights, rank)
+    facts = {name: value for name, value in first.facts.items() if name != "whole"}
+    facts["merged_from"] = {str(p): w for p, w in zip(adapters, weights, strict=True)}
+    return save_adapter(out, model, settings, first.inputs.get("base", ""), facts)
+
+
+def add_up(
+    model: nn.Module, adapters: Sequence[Path], weights: Sequence[float], rank: int | None = None
+) -> tuple[LoRASettings, Manifest]:
+    """Put the weighted sum of adapters onto their base, in place, as `merge_adapters` has it.
+
+    Returns:
+        Settings that describe the sum, and the first adapter's manifest.
+
+    Raises:
         HornbookError: numbers that do not agree, adapters of another base, with DoRA (whose
             correction is no product of thin matrices), or with a head of their own.
     """
@@ -48,13 +65,10 @@ def merge_adapters(
             f"{len(adapters)} adapters and {len(weights)} weights; give one weight for each."
         )
     sums: dict[str, list[tuple[Tensor, Tensor]]] = {}
-    manifest = None
     for path, weight in zip(adapters, weights, strict=True):
-        manifest = read_manifest(path, KIND)
         for name, layer in _read(path, model).items():
             b = weight * layer.scale * layer.B.detach()
             sums.setdefault(name, []).append((layer.A.detach(), b))
-    assert manifest is not None
     joined = {name: _joined(parts, rank) for name, parts in sums.items()}
     ranks = {name: a.shape[0] for name, (a, _) in joined.items()}
     most = max(ranks.values())
@@ -64,9 +78,7 @@ def merge_adapters(
         a, b = joined[name]
         layer.A.data.copy_(a)
         layer.B.data.copy_(b / layer.scale)
-    facts = {name: value for name, value in manifest.facts.items() if name != "whole"}
-    facts["merged_from"] = {str(p): w for p, w in zip(adapters, weights, strict=True)}
-    return save_adapter(out, model, settings, manifest.inputs.get("base", ""), facts)
+    return settings, read_manifest(adapters[0], KIND)
 
 
 def _read(path: Path, model: nn.Module) -> dict[str, LoRALinear]:

@@ -8,7 +8,8 @@ what a run will take, find_lr.py with which learning rate, compare.py how runs c
 other; history.py draws the curves. bundle.py opens a trained model for use, with foreign.py those of
 others, which starting.py lets a run start from; adapted.py puts adapters on one that is open,
 writing.py opens one to write, ways.py has beam search and guessing ahead; parity.py compares one with transformers;
-exporting.py writes one for other programs, with modelcard.py's card.
+exporting.py writes one for other programs, with modelcard.py's card, and merging.py one into which
+adapters are folded.
 memorization.py and poison.py audit what a training has left in a model, and perplexity_filter.py
 lets one choose documents.
 """
