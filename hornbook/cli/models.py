@@ -157,20 +157,38 @@ def classify(
     text_column: Annotated[
         str, typer.Option(help="Column, or key, of the text in a file.")
     ] = "text",
+    precision: Annotated[
+        str,
+        typer.Option(
+            help="Of the products for a file: float32, bfloat16, or auto, which takes the quickest."
+        ),
+    ] = "auto",
     threshold: Annotated[
         float | None,
         typer.Option(
-            min=0, max=1, help="Of two classes, give the second by name from this probability on."
+            min=0,
+            max=1,
+            help="Of two classes, give the second by name from this probability on; where a text can "
+            "have several, each class, instead of the thresholds found in training.",
         ),
     ] = None,
 ) -> None:
-    """Say which class each text is of, and how probable each class is."""
+    """Say which class each text is of, and how probable each class is.
+
+    A file is classified in the precision that is quickest here (see --precision), a few texts in float32.
+    """
     import sys
 
     from hornbook.artifact import new_file
     from hornbook.cli.streaming import read_lines
     from hornbook.console import track
-    from hornbook.pipeline.classify_file import KINDS, classified, decide, is_file_of_texts
+    from hornbook.pipeline.classify_file import (
+        KINDS,
+        classified,
+        decide,
+        is_file_of_texts,
+        made_quick,
+    )
     from hornbook.pipeline.tables import print_probabilities
 
     files = [text for text in texts if is_file_of_texts(text)]
@@ -179,8 +197,10 @@ def classify(
     if output is not None and not files:
         raise HornbookError(f"--output takes the results of a file ({', '.join(KINDS)}).")
     bundle = open_model(model)
+    bundle.require_task("classify", "classify texts")
     if files:
-        results = classified(bundle, Path(texts[0]), text_column, threshold)
+        quick = made_quick(bundle, precision)
+        results = classified(quick, Path(texts[0]), text_column, threshold)
         if output is None:
             sys.stdout.writelines(results)
             return
@@ -188,8 +208,9 @@ def classify(
             for line in track(results, "classify", None, "text"):
                 file.write(line.encode())
         return
-    bundle.require_task("classify", "classify texts")
     lines = read_lines() if texts == ["-"] else texts
+    if not all(line.strip() for line in lines):
+        raise HornbookError("an empty text is of no class; give texts with something in them.")
     found = bundle.classify(lines)
     given = [decide(bundle, row, threshold) for row in found]
     print_probabilities(lines, given, bundle.labels, found)

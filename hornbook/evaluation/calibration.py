@@ -17,6 +17,8 @@ LEAST = 1e-12
 TEMPERATURES = (0.05, 20.0)
 """Between which a temperature is looked for."""
 BINS = 10
+LEAST_OF_EACH = 5
+"""Texts of a class, and others, from which on a temperature and a threshold of its own are found."""
 
 
 @dataclass(frozen=True)
@@ -64,13 +66,13 @@ def scaled(probabilities: Array, temperature: float) -> Array:
     return np.asarray(raised / raised.sum(axis=1, keepdims=True), dtype=np.float64)
 
 
-def nll(probabilities: Array, expected: Sequence[int]) -> float:
+def nll(probabilities: Array, expected: Sequence[int] | npt.NDArray[np.int64]) -> float:
     """Mean of -log p(right class), in nats."""
     of_right = probabilities[np.arange(len(expected)), np.asarray(expected)]
     return float(-np.log(np.maximum(of_right, LEAST)).mean())
 
 
-def fit_temperature(probabilities: Array, expected: Sequence[int]) -> float:
+def fit_temperature(probabilities: Array, expected: Sequence[int] | npt.NDArray[np.int64]) -> float:
     """The temperature with which these texts' right classes are likeliest; 1 without any."""
     if not len(expected):
         return 1.0
@@ -85,7 +87,95 @@ def fit_temperature(probabilities: Array, expected: Sequence[int]) -> float:
     return float(np.exp(found.x))
 
 
-def reliability(probabilities: Array, expected: Sequence[int], bins: int = BINS) -> tuple[Bin, ...]:
+@dataclass(frozen=True)
+class YesOrNo:
+    """How one class of a text that can have several is decided, and how sure its probability is."""
+
+    label: str
+    temperature: float
+    """What its logit is divided by, found on the validation set."""
+    threshold: float
+    """The probability from which on it is given, with which F1 is highest on the validation set."""
+    error_before: float
+    """Expected calibration error on the test set with temperature 1."""
+    error: float
+    """The same with the temperature."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self)
+
+
+def decisions(
+    classes: Sequence[str],
+    probabilities: Array,
+    true: npt.NDArray[np.bool_],
+    temperatures: Sequence[float],
+    thresholds: Sequence[float],
+) -> list[YesOrNo]:
+    """What temperatures and thresholds found on another set do on a test set, class by class.
+
+    Args:
+        classes: names, by column.
+        probabilities: with temperature 1, (texts, classes).
+        true: which texts are of which class, (texts, classes).
+    """
+    after = scaled_yes(probabilities, temperatures)
+    errors = [
+        [
+            expected_error(reliability(_yes_and_no(column), wanted.astype(int)))
+            for column, wanted in zip(some.T, true.T, strict=True)
+        ]
+        for some in (probabilities, after)
+    ]
+    columns = zip(classes, temperatures, thresholds, *errors, strict=True)
+    return [YesOrNo(*column) for column in columns]
+
+
+def scaled_yes(probabilities: Array, temperatures: Sequence[float]) -> Array:
+    """The same where each class (texts, classes) is a yes or no of its own, with its own temperature."""
+    columns = [
+        scaled(_yes_and_no(column), temperature)[:, 1]
+        for column, temperature in zip(probabilities.T, temperatures, strict=True)
+    ]
+    return np.stack(columns, axis=1)
+
+
+def fit_temperatures(probabilities: Array, true: npt.NDArray[np.bool_]) -> list[float]:
+    """For each class, a yes or no of its own, the temperature with which these texts are likeliest.
+
+    Of a class with less than `LEAST_OF_EACH` texts, or all but as many, it is 1.
+
+    Args:
+        probabilities: (texts, classes).
+        true: which texts are of which class, (texts, classes).
+    """
+    return [
+        fit_temperature(_yes_and_no(column), wanted.astype(int)) if _tells(wanted) else 1.0
+        for column, wanted in zip(probabilities.T, true.T, strict=True)
+    ]
+
+
+def choose_thresholds(probabilities: Array, true: npt.NDArray[np.bool_]) -> list[float]:
+    """For each class the threshold with the highest F1 on these texts; 0.5 where there are too few."""
+    return [
+        choose_threshold(column, wanted) if _tells(wanted) else 0.5
+        for column, wanted in zip(probabilities.T, true.T, strict=True)
+    ]
+
+
+def _yes_and_no(yes: Array) -> Array:
+    return np.stack([1 - yes, yes], axis=1)
+
+
+def _tells(wanted: npt.NDArray[np.bool_]) -> bool:
+    """Whether there are texts enough of a class, and enough others, to fit anything to them."""
+    return min(int(wanted.sum()), int((~wanted).sum())) >= LEAST_OF_EACH
+
+
+def reliability(
+    probabilities: Array, expected: Sequence[int] | npt.NDArray[np.int64], bins: int = BINS
+) -> tuple[Bin, ...]:
     """Decisions by confidence, in bins of equal width from 0 to 1; empty ones left out."""
     confidence = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == np.asarray(expected)

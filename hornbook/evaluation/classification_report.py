@@ -11,26 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from hornbook.errors import HornbookError
+from hornbook.evaluation.class_scores import ClassScore, ClassScores, Truth, class_scores
 from hornbook.evaluation.proportion import Proportion
 
 Probabilities = npt.NDArray[np.float64]
 """(texts, classes); each row sums to 1."""
-
-
-Truth = npt.NDArray[np.bool_]
-"""Which texts are of which class, (texts, classes)."""
-
-
-@dataclass(frozen=True)
-class ClassScore:
-    """One class's figures; 0 where nothing was predicted or nothing was there to find."""
-
-    label: str
-    precision: float
-    recall: float
-    f1: float
-    support: int
-    """How many texts truly are of this class."""
 
 
 @dataclass(frozen=True)
@@ -49,27 +34,55 @@ class ClassificationReport:
     """A classifier's figures on one set of texts."""
 
     accuracy: Proportion
-    macro_f1: float
-    """Mean of the classes' F1, each counting the same however rare."""
-    classes: tuple[ClassScore, ...]
+    scores: ClassScores
+    """By class."""
     confusion: tuple[tuple[int, ...], ...]
     """Row: the true class; column: the class given. Empty where texts can be of several classes."""
     wrong: tuple[WrongExample, ...]
     """The most wrong first: those whose right class got the least probability."""
 
+    @property
+    def macro_f1(self) -> float:
+        """Mean of the F1 of the classes that there are texts of."""
+        return self.scores.macro_f1.value
+
+    @property
+    def classes(self) -> tuple[ClassScore, ...]:
+        """Each class's figures."""
+        return self.scores.classes
+
+    def headline(self) -> dict[str, Any]:
+        """Right answers and macro F1 with their intervals, plain JSON values."""
+        return {
+            **self.accuracy.as_dict(),
+            "macro_f1": self.macro_f1,
+            "macro_f1_interval": self.scores.macro_f1.as_dict(),
+        }
+
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
-        return {**asdict(self), "accuracy": self.accuracy.as_dict()}
+        return {
+            "accuracy": self.accuracy.as_dict(),
+            **self.scores.as_dict(),
+            "confusion": [list(row) for row in self.confusion],
+            "wrong": [asdict(example) for example in self.wrong],
+        }
 
     def __rich__(self) -> Group:
         """Figures by class, confusions and the most wrong texts, to print in a terminal."""
-        headline = (
-            f"Right: {self.accuracy} of {self.accuracy.total:,}; macro F1 {self.macro_f1:.3f}"
-        )
+        macro = self.scores.macro_f1.shown()
+        headline = f"Right: {self.accuracy} of {self.accuracy.total:,}; macro F1 {macro}"
         parts: list[RenderableType] = [Text(headline), _class_table(self)]
+        if self.scores.absent:
+            parts.append(Text(absent_sentence(self.scores.absent)))
         if self.confusion:
             parts.append(_confusion_table(self))
         return Group(*parts, _wrong_table(self)) if self.wrong else Group(*parts)
+
+
+def absent_sentence(labels: Sequence[str]) -> str:
+    """Which classes nothing is known of."""
+    return f"Without a text here, so not in the macro F1: {', '.join(labels)}."
 
 
 def classification_report(
@@ -98,21 +111,15 @@ def classification_report(
             f"probabilities are {probabilities.shape}, "
             f"expected ({len(expected)}, {len(classes)}): a row per text, a column per class."
         )
-    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+    from sklearn.metrics import confusion_matrix
 
     true = np.asarray(expected)
     given = probabilities.argmax(axis=1)
-    indices = list(range(len(classes)))
-    columns = precision_recall_fscore_support(true, given, labels=indices, zero_division=0.0)
-    scores = tuple(
-        ClassScore(label, float(precision), float(recall), float(f1), int(support))
-        for label, precision, recall, f1, support in zip(classes, *columns, strict=True)
-    )
+    indices = np.arange(len(classes))
     matrix = confusion_matrix(true, given, labels=indices)
     return ClassificationReport(
         accuracy=Proportion(int((true == given).sum()), len(true)),
-        macro_f1=float(np.mean([score.f1 for score in scores])),
-        classes=scores,
+        scores=class_scores(classes, true[:, None] == indices, given[:, None] == indices),
         confusion=tuple(tuple(int(count) for count in row) for row in matrix),
         wrong=_most_wrong(classes, true, given, probabilities, texts)[:worst],
     )
@@ -139,7 +146,7 @@ def many_labels_report(
     probabilities: Probabilities,
     texts: Sequence[str],
     worst: int = 10,
-    threshold: float = 0.5,
+    thresholds: float | Sequence[float] = 0.5,
 ) -> ClassificationReport:
     """Measure a classifier whose texts can be of several classes, or of none.
 
@@ -151,7 +158,7 @@ def many_labels_report(
         probabilities: of each class by itself, (texts, classes).
         texts: what was classified.
         worst: how many of the wrongly classified to keep.
-        threshold: from which on a class is given.
+        thresholds: the probability from which on a class is given; one for all, or one for each.
 
     Raises:
         HornbookError: no texts, or shapes that do not agree.
@@ -161,14 +168,7 @@ def many_labels_report(
             f"nothing to report: labels are {true.shape} and probabilities {probabilities.shape} "
             f"for {len(texts)} texts; expected a row per text, a column per class."
         )
-    from sklearn.metrics import precision_recall_fscore_support
-
-    given = probabilities >= threshold
-    columns = precision_recall_fscore_support(true, given, zero_division=0.0)
-    scores = tuple(
-        ClassScore(label, float(precision), float(recall), float(f1), int(support))
-        for label, precision, recall, f1, support in zip(classes, *columns, strict=True)
-    )
+    given = probabilities >= np.asarray(thresholds)
     right = (true == given).all(axis=1)
     of_true = np.where(true, probabilities, 1 - probabilities).min(axis=1)
     wrong = np.flatnonzero(~right)
@@ -176,8 +176,7 @@ def many_labels_report(
     said = [", ".join(np.asarray(classes)[row]) or "none" for row in given]
     return ClassificationReport(
         accuracy=Proportion(int(right.sum()), len(true)),
-        macro_f1=float(np.mean([score.f1 for score in scores])),
-        classes=scores,
+        scores=class_scores(classes, true, given),
         confusion=(),
         wrong=tuple(
             WrongExample(texts[i], named[i], said[i], float(of_true[i]))
@@ -230,21 +229,21 @@ def majority_baseline(train_true: Truth, n_texts: int, many: bool = False) -> Pr
 
 
 def compare(reports: Mapping[str, ClassificationReport]) -> Table:
-    """One row per classifier: its name, accuracy with interval, macro F1."""
+    """One row per classifier: its name, and its accuracy and macro F1 with their intervals."""
     table = Table("classifier", title="On the same texts", title_justify="left")
     table.add_column("right (95 % interval)", justify="right")
-    table.add_column("macro F1", justify="right")
+    table.add_column("macro F1 (95 % interval)", justify="right")
     for name, report in reports.items():
-        table.add_row(Text(name), str(report.accuracy), f"{report.macro_f1:.3f}")
+        table.add_row(Text(name), str(report.accuracy), report.scores.macro_f1.shown())
     return table
 
 
 def _class_table(report: ClassificationReport) -> Table:
     table = Table("class", title="By class", title_justify="left")
-    for name in ("precision", "recall", "F1", "texts"):
+    for name in ("precision", "recall", "F1 (95 % interval)", "texts"):
         table.add_column(name, justify="right")
     for score in report.classes:
-        figures = (f"{value:.3f}" for value in (score.precision, score.recall, score.f1))
+        figures = (f"{score.precision:.3f}", f"{score.recall:.3f}", score.f1_shown)
         table.add_row(Text(score.label), *figures, f"{score.support:,}")
     return table
 

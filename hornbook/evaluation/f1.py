@@ -1,21 +1,14 @@
-"""F1 of classes with its uncertainty: what is counted in each text, and the figure of all counts.
+"""The F1 of two classifiers compared: what is counted in each text, and the figure of all counts.
 
-F1 is no mean of the texts' own figures, so whole texts are drawn again (`intervals.statistic_interval`).
-Where a class is neither there nor given, its F1 is 0, as scikit-learn's `zero_division=0` has it.
+F1 is no mean of the texts' own figures, so whole texts are drawn again (`intervals.compare_statistics`).
+Where a class is neither there nor given, its F1 is 0, as scikit-learn's `zero_division=0` has it, and
+does not count. A single classifier's intervals are `class_scores`'.
 """
-
-from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from hornbook.evaluation.intervals import (
-    Comparison,
-    Interval,
-    Values,
-    compare_statistics,
-    statistic_interval,
-)
+from hornbook.evaluation.intervals import Comparison, Values, compare_statistics
 
 MACRO = "macro F1"
 
@@ -38,17 +31,9 @@ def f1_by_class(counts: Values) -> Values:
 
 
 def macro_f1(counts: Values) -> float:
-    """The mean of the classes' F1."""
-    return float(f1_by_class(counts).mean())
-
-
-def f1_intervals(counts: Values, labels: Sequence[str]) -> Mapping[str, Interval]:
-    """`MACRO`, and F1 of each class under its label's name as in "F1 spam"."""
-    found = {MACRO: statistic_interval(counts, macro_f1)}
-    for number, label in enumerate(labels):
-        own = counts.reshape(len(counts), 3, -1)[:, :, number]  # (texts, 3)
-        found[f"F1 {label}"] = statistic_interval(own, macro_f1)
-    return found
+    """The mean of the F1 of the classes that there is a text of; 0 where there is none."""
+    there = np.split(counts.sum(axis=0), 3)[2] > 0
+    return float(f1_by_class(counts)[there].mean()) if there.any() else 0.0
 
 
 def compare_macro_f1(first: Values, second: Values) -> Comparison:

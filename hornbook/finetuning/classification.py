@@ -298,7 +298,7 @@ def encode_texts(
     return [ids[:max_length] for ids in whole], report
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def classify(
     model: Transformer,
     tokenizer: Tokenizer,
@@ -308,7 +308,7 @@ def classify(
     max_length: int | None = None,
     pooling: Pooling = "last",
     many: bool = False,
-    temperature: float = 1.0,
+    temperature: float | Sequence[float] = 1.0,
 ) -> npt.NDArray[np.float64]:
     """Probability of each class for each text, float64 (texts, classes), in the order given.
 
@@ -321,7 +321,7 @@ def classify(
         max_length: as in training; the model's context length when not given.
         pooling: as in training; for "mean" the model has been given to `pool`.
         many: whether a text can be of several classes: each has a probability of its own then.
-        temperature: what logits are divided by.
+        temperature: what logits are divided by; one for all classes, or one for each.
     """
     longest = max_length or model.config.context_length
     examples, _ = classification_dataset(texts, [0] * len(texts), tokenizer, longest, pooling)
@@ -334,7 +334,7 @@ def classify(
             with runtime.autocast():
                 # One position a row has a target: the last real token, as in training.
                 logits = model.head(model.hidden(ids)[targets != IGNORE])  # (batch, classes)
-            logits = logits.cpu().double() / temperature
+            logits = logits.cpu().double() / torch.tensor(temperature, dtype=torch.float64)
             found = logits.sigmoid() if many else logits.softmax(dim=-1)
             probabilities[chosen] = found.numpy()
     finally:

@@ -120,6 +120,11 @@ class Bundle:
         )
 
     @property
+    def thresholds(self) -> list[float]:
+        """From which probability on each of `labels` is given, where texts can be of several."""
+        return list(self.facts.get("thresholds", [0.5] * len(self.labels)))
+
+    @property
     def many(self) -> bool:
         """Whether a classifier's texts can be of several classes."""
         return bool(self.facts.get("many"))

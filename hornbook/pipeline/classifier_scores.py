@@ -15,13 +15,17 @@ from hornbook.evaluation.calibration import (
     at_threshold,
     calibrate,
     choose_threshold,
+    choose_thresholds,
+    decisions,
     fit_temperature,
+    fit_temperatures,
     scaled,
+    scaled_yes,
 )
+from hornbook.evaluation.class_scores import Truth
 from hornbook.evaluation.classification_report import (
     ClassificationReport,
     Probabilities,
-    Truth,
     classification_report,
     compare,
     majority_baseline,
@@ -47,13 +51,20 @@ class Scores:
 
     splits: LabelledSplits
     test: Sequence[Labelled]
-    temperature: float
-    """By the validation set; 1 where there is none, or where texts have several labels."""
+    temperature: float | list[float]
+    """By the validation set; 1 where there is none. Of each class, where texts can have several."""
+    thresholds: list[float] | None
+    """From which probability on each class is given, where texts can have several."""
     report: ClassificationReport
     given: Probabilities
     """Of the test set, with the temperature."""
     results: dict[str, Any]
     """Plain JSON values."""
+
+    def facts(self) -> dict[str, Any]:
+        """What a classifier's folder notes, to decide by."""
+        found: dict[str, Any] = {"temperature": self.temperature}
+        return found if self.thresholds is None else {**found, "thresholds": self.thresholds}
 
 
 def measure_classifier(classify: Classify, splits: LabelledSplits, name: str) -> Scores:
@@ -61,13 +72,10 @@ def measure_classifier(classify: Classify, splits: LabelledSplits, name: str) ->
     test = splits.test or splits.validation or splits.train
     raw, chosen_on = classify(_texts(test)), splits.validation if splits.test else []
     validation = classify(_texts(chosen_on)) if chosen_on else None
-    many = splits.separator is not None
-    temperature = 1.0
-    if validation is not None and not many:
-        temperature = fit_temperature(validation, splits.targets(chosen_on))
-    given = raw if many else scaled(raw, temperature)
-    report = report_of(splits, test, given)
-    baselines = _baselines(splits, test)
+    temperature, thresholds = _fitted(splits, validation, chosen_on)
+    given = tempered(raw, temperature)
+    report = report_of(splits, test, given, thresholds)
+    baselines = _baselines(splits, test, chosen_on)
     console.print(compare({name: report, **baselines}))
     true = _true(splits, test)
     results: dict[str, Any] = {
@@ -75,21 +83,55 @@ def measure_classifier(classify: Classify, splits: LabelledSplits, name: str) ->
         "labels": list(splits.classes),
         "examples": {"train": len(splits.train), "test": len(test)},
         "curves": [one.as_dict() for one in curves(splits.classes, true, given)],
-        "baselines": {
-            other: {"share": baseline.accuracy.share, "macro_f1": baseline.macro_f1}
-            for other, baseline in baselines.items()
-        },
+        "baselines": {other: baseline.headline() for other, baseline in baselines.items()},
     }
-    if not many:
+    if isinstance(temperature, list):
+        assert thresholds is not None
+        found = decisions(splits.classes, raw, true, temperature, thresholds)
+        results["decisions"] = [one.as_dict() for one in found]
+    else:
         results["calibration"] = calibrate(raw, splits.targets(test), temperature).as_dict()
-    if len(splits.classes) == 2 and not many and validation is not None:
-        positive = looked_for(splits)
-        scores = scaled(validation, temperature)[:, positive]
-        threshold = choose_threshold(scores, _true(splits, chosen_on)[:, positive])
-        label = splits.classes[positive]
-        reached = at_threshold(label, given[:, positive], true[:, positive], threshold)
-        results["threshold"] = reached.as_dict()
-    return Scores(splits, test, temperature, report, given, results)
+        if len(splits.classes) == 2 and validation is not None:
+            tempered_validation = scaled(validation, temperature)
+            known = _true(splits, chosen_on)
+            results["threshold"] = _threshold(splits, tempered_validation, known, given, true)
+    return Scores(splits, test, temperature, thresholds, report, given, results)
+
+
+def _fitted(
+    splits: LabelledSplits, validation: Probabilities | None, chosen_on: Sequence[Labelled]
+) -> tuple[float | list[float], list[float] | None]:
+    """Temperature, or temperatures and thresholds of each class, that suit the validation set best."""
+    count = len(splits.classes)
+    if splits.separator is None:
+        known = splits.targets(chosen_on)
+        return (1.0 if validation is None else fit_temperature(validation, known)), None
+    if validation is None:
+        return [1.0] * count, [0.5] * count
+    true = _true(splits, chosen_on)
+    temperatures = fit_temperatures(validation, true)
+    return temperatures, choose_thresholds(scaled_yes(validation, temperatures), true)
+
+
+def tempered(probabilities: Probabilities, temperature: float | list[float]) -> Probabilities:
+    """Probabilities (texts, classes) with logits divided by one temperature, or each class's own."""
+    if isinstance(temperature, list):
+        return scaled_yes(probabilities, temperature)
+    return scaled(probabilities, temperature)
+
+
+def _threshold(
+    splits: LabelledSplits,
+    validation: Probabilities,
+    known: Truth,
+    given: Probabilities,
+    true: Truth,
+) -> dict[str, Any]:
+    """Of two classes the threshold of the one that is looked for, and what it reaches on the test set."""
+    positive = looked_for(splits)
+    threshold = choose_threshold(validation[:, positive], known[:, positive])
+    label = splits.classes[positive]
+    return at_threshold(label, given[:, positive], true[:, positive], threshold).as_dict()
 
 
 def looked_for(splits: LabelledSplits) -> int:
@@ -138,20 +180,39 @@ def _true(splits: LabelledSplits, examples: Sequence[Labelled]) -> Truth:
 
 
 def report_of(
-    splits: LabelledSplits, test: Sequence[Labelled], given: Probabilities
+    splits: LabelledSplits,
+    test: Sequence[Labelled],
+    given: Probabilities,
+    thresholds: Sequence[float] | None = None,
 ) -> ClassificationReport:
-    """The figures of these probabilities (texts, classes) on some of the splits' texts."""
+    """The figures of these probabilities (texts, classes) on some of the splits' texts.
+
+    `thresholds` are those of each class where texts can have several; 0.5 when not given.
+    """
     if splits.separator is None:
         return classification_report(splits.classes, splits.targets(test), given, _texts(test))
-    return many_labels_report(splits.classes, _true(splits, test), given, _texts(test))
+    true, drawn = _true(splits, test), 0.5 if thresholds is None else thresholds
+    return many_labels_report(splits.classes, true, given, _texts(test), thresholds=drawn)
 
 
-def _baselines(splits: LabelledSplits, test: Sequence[Labelled]) -> dict[str, ClassificationReport]:
-    """What simpler classifiers reach on the same texts, so that one sees what the model is worth."""
+def _baselines(
+    splits: LabelledSplits, test: Sequence[Labelled], chosen_on: Sequence[Labelled]
+) -> dict[str, ClassificationReport]:
+    """What simpler classifiers reach on the same texts, so that one sees what the model is worth.
+
+    Where texts can have several labels, their thresholds are chosen on the validation set, too.
+    """
     train, known = _texts(splits.train), _true(splits, splits.train)
     many = splits.separator is not None
+    asked = [*test, *chosen_on]
     found = {
-        "TF-IDF and logistic regression": tfidf_baseline(train, known, _texts(test), many),
-        "always the most frequent class": majority_baseline(known, len(test), many),
+        "TF-IDF and logistic regression": tfidf_baseline(train, known, _texts(asked), many),
+        "always the most frequent class": majority_baseline(known, len(asked), many),
     }
-    return {name: report_of(splits, test, given) for name, given in found.items()}
+    reports = {}
+    for name, given in found.items():
+        thresholds = None
+        if many and chosen_on:
+            thresholds = choose_thresholds(given[len(test) :], _true(splits, chosen_on))
+        reports[name] = report_of(splits, test, given[: len(test)], thresholds)
+    return reports

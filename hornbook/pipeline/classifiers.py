@@ -111,7 +111,7 @@ def _classifier(stage: FinetuneStage, splits: LabelledSplits) -> WriteUp:
         if trained is not model:  # gathered from several processes
             pool(trained, settings.pooling)
         scores = measure_classifier(classified, splits, stage.name)
-        stage.save(fitted, {**facts, "temperature": scores.temperature})
+        stage.save(fitted, {**facts, **scores.facts()})
         write_files(stage.folder, scores)
         return {**figures, **scores.results}
 

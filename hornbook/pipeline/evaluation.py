@@ -1,7 +1,7 @@
 """`hornbook evaluate`: a model measured on data of the user's, alone or against another model."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,11 @@ from rich.table import Table
 from rich.text import Text
 
 from hornbook import artifact
-from hornbook.console import visible
 from hornbook.corpus.files import parse_json, read_text
 from hornbook.corpus.readers import read_documents
 from hornbook.errors import HornbookError
 from hornbook.evaluation.answer_metrics import MeasuredAnswers, comparison_table, measure_answers
-from hornbook.evaluation.f1 import MACRO, compare_macro_f1, f1_counts, f1_intervals
+from hornbook.evaluation.f1 import MACRO, compare_macro_f1, f1_counts
 from hornbook.evaluation.intervals import (
     Comparison,
     Interval,
@@ -150,11 +149,10 @@ def _classification(
     splits = labelled_for(bundle, data, *columns)
     examples = splits.test
     found = bundle.classify([example.text for example in examples])
-    report = report_of(splits, examples, found)
+    report = report_of(splits, examples, found, bundle.thresholds)
     given, true = _sets(bundle, found), [set(labels_of(e, splits.separator)) for e in examples]
     counts = _counts(given, true, bundle.labels)
-    f1 = f1_intervals(counts, bundle.labels)
-    parts: list[RenderableType] = [report, _f1_table(f1)]
+    parts: list[RenderableType] = [report]
     comparisons = {}
     if against is not None:
         known = labelled_for(against, data, *columns)
@@ -169,7 +167,6 @@ def _classification(
         comparisons[MACRO] = compare_macro_f1(counts, theirs)
         parts.append(comparison_table(str(bundle.path), str(against.path), comparisons))
     scores = {name: value for name, value in report.as_dict().items() if name != "wrong"}
-    scores["f1_intervals"] = {name: interval.as_dict() for name, interval in f1.items()}
     prompts = [[example.text, example.label] for example in examples]
     return _evaluation(scores, parts, prompts, bundle, options, comparisons, against)
 
@@ -188,14 +185,6 @@ def _right(given: Sequence[set[str]], true: Sequence[set[str]]) -> npt.NDArray[n
 def _counts(given: Sequence[set[str]], true: Sequence[set[str]], labels: Sequence[str]) -> Values:
     of_each = [np.array([[label in one for label in labels] for one in s]) for s in (given, true)]
     return f1_counts(*of_each)
-
-
-def _f1_table(found: Mapping[str, Interval]) -> Table:
-    table = Table("figure", title="F1, with the 95 % interval", title_justify="left")
-    table.add_column("value", justify="right")
-    for name, interval in found.items():
-        table.add_row(Text(visible(name)), interval.shown())
-    return table
 
 
 def _perplexity(

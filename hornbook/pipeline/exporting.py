@@ -98,8 +98,7 @@ def export_adapter(source: Path, out: Path, base: str | None, as_gguf: bool = Fa
         raise HornbookError(f"{source} has no {ADAPTER}/ in it; export the model itself.")
     loaded, _, manifest = load_adapted(source, "cpu")
     bundle = _open(source)  # the same merged, for the card
-    bundle.require_language_model()
-    family = family_of(loaded.model.config, loaded.facts.get("family"))
+    family = _family(bundle)
     named = base or str(loaded.directory.resolve().parent)
     if as_gguf:
         use = _code("console", f"$ llama-cli -m BASE.gguf --lora {out.name}-lora.gguf")
@@ -118,7 +117,11 @@ def export_adapter(source: Path, out: Path, base: str | None, as_gguf: bool = Fa
 
 
 def _family(bundle: Bundle) -> Family:
-    bundle.require_language_model()
+    if bundle.task == "classify":
+        raise HornbookError(
+            f"{bundle.path} is a classifier, which other programs cannot compute: their classifying heads "
+            "have no bias and read one token only; use it by `hornbook classify` or `hornbook serve`."
+        )
     return family_of(bundle.model.config, bundle.facts.get("family"))
 
 

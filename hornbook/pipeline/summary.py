@@ -8,6 +8,7 @@ from typing import Any
 
 from hornbook.corpus.split import SPLITS
 from hornbook.evaluation.answers import Answer
+from hornbook.evaluation.classification_report import absent_sentence
 from hornbook.model.config import ModelConfig
 from hornbook.model.transformer import count_parameters
 from hornbook.pipeline.classifier_scores import pictures
@@ -179,25 +180,32 @@ def _classification_section(found: Sequence[Finetuned]) -> Section:
     rows = [
         [
             one.name,
-            f"{one.results['accuracy']['share']:.1%}",
-            f"{one.results['macro_f1']:.3f}",
+            _share(one.results["accuracy"]),
+            _interval(one.results["macro_f1_interval"]),
             f"{one.results['trained_parameters']:,}",
             f"{one.results['training_seconds']:.0f} s",
         ]
         for one in found
     ]
     rows += [
-        [name, f"{baseline['share']:.1%}", f"{baseline['macro_f1']:.3f}", "", ""]
+        [name, _share(baseline), _interval(baseline["macro_f1_interval"]), "", ""]
         for name, baseline in first["baselines"].items()
     ]
     by_class = [
-        [c["label"], *(f"{c[name]:.3f}" for name in ("precision", "recall", "f1")), c["support"]]
+        [
+            c["label"],
+            *(f"{c[name]:.3f}" for name in ("precision", "recall")),
+            _interval({"value": c["f1"], "low": c["f1_low"], "high": c["f1_high"]}),
+            c["support"],
+        ]
         for c in first["classes"]
     ]
+    absent = f" {absent_sentence(first['absent'])}" if first["absent"] else ""
     return Section(
         "Classification",
         lead=f"{first['examples']['train']:,} labelled texts to learn from, "
-        f"{first['examples']['test']:,} held out. The matrix and the classes are {found[0].name}'s.",
+        f"{first['examples']['test']:,} held out. The matrix and the classes are {found[0].name}'s. "
+        f"Intervals are of 95 %.{absent}",
         tables=[
             Table(["classifier", "right", "macro F1", "trained parameters", "training"], rows),
             Table(["class", "precision", "recall", "F1", "texts"], by_class),
@@ -231,7 +239,19 @@ def _certainty_tables(found: Sequence[Finetuned]) -> list[Table]:
         for name, t in chosen
     ]
     columns = ["classifier", "threshold by the validation set", "precision", "recall", "F1"]
-    return [*tables, *([Table(columns, rows)] if rows else [])]
+    tables += [Table(columns, rows)] if rows else []
+    return [*tables, *(_decisions_table(one) for one in found if one.results.get("decisions"))]
+
+
+def _decisions_table(one: Finetuned) -> Table:
+    """How each class of several is decided."""
+    names = ("temperature", "threshold", "error_before", "error")
+    rows = [
+        [decided["label"], *(f"{decided[name]:.3f}" for name in names)]
+        for decided in one.results["decisions"]
+    ]
+    columns = [f"{one.name}, by the validation set", "temperature", "given from"]
+    return Table([*columns, "calibration error before", "after"], rows)
 
 
 def _instruction_section(found: Sequence[Finetuned], answered: Sequence[Answer]) -> Section:
@@ -281,6 +301,10 @@ def _preference_section(found: Sequence[Finetuned]) -> Section:
 
 def _share(score: Mapping[str, Any]) -> str:
     return f"{score['share']:.1%} ({score['low']:.1%} to {score['high']:.1%})"
+
+
+def _interval(found: Mapping[str, Any]) -> str:
+    return f"{found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f})"
 
 
 def _settings_section(config: ModelConfig) -> Section:

@@ -12,16 +12,21 @@ MOST_CURVES = 8
 def roc(curves: Sequence[Mapping[str, Any]]) -> str:
     """Share of a class found against share of the others taken for it."""
     names = "false_positive_rate", "true_positive_rate"
-    return _curves(curves, *names, "auc", "others taken for it", "found", diagonal=True)
+    title = "ROC, each class against the rest (area)"
+    return _curves(curves, title, *names, "auc", "others taken for it", "found", diagonal=True)
 
 
 def precision_recall(curves: Sequence[Mapping[str, Any]]) -> str:
     """How many that are taken for a class are of it, against how many of it are found."""
-    return _curves(curves, "recall", "precision", "average_precision", "recall", "precision")
+    title = "Precision and recall of each class (mean precision)"
+    return _curves(
+        curves, title, *("recall", "precision", "average_precision", "recall", "precision")
+    )
 
 
 def _curves(
     curves: Sequence[Mapping[str, Any]],
+    title: str,
     across: str,
     up: str,
     area: str,
@@ -37,7 +42,7 @@ def _curves(
         for number, one in enumerate(drawn):
             label = f"{one['label']} ({one[area]:.3f})"
             axes.plot(one[across], one[up], color=COLOURS[number], linewidth=1.4, label=label)
-        _unit_square(axes, xlabel, ylabel)
+        _unit_square(axes, title, xlabel, ylabel)
         add_legend(axes, loc="lower right" if diagonal else "lower left")
         return svg(figure)
 
@@ -53,11 +58,14 @@ def reliability(calibration: Mapping[str, Any]) -> str:
         axes.plot(confidence, right, color=COLOURS[0], linewidth=1)
         areas = [12 + 140 * one["count"] / most for one in bins]
         axes.scatter(confidence, right, s=areas, color=COLOURS[0], alpha=0.75, zorder=3)
-        _unit_square(axes, f"confidence (temperature {calibration['temperature']:.2f})", "right")
+        title = "Reliability: how often it is right, how sure it is"
+        confidence_label = f"confidence (temperature {calibration['temperature']:.2f})"
+        _unit_square(axes, title, confidence_label, "right")
         return svg(figure)
 
 
-def _unit_square(axes: Any, xlabel: str, ylabel: str) -> None:
+def _unit_square(axes: Any, title: str, xlabel: str, ylabel: str) -> None:
+    axes.set_title(title, fontsize=9)
     axes.set_xlim(-0.02, 1.02)
     axes.set_ylim(-0.02, 1.02)
     axes.set_xlabel(xlabel)

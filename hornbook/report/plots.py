@@ -27,6 +27,7 @@ def confusion_matrix(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> 
                 )  # fmt: skip
         axes.set_xticks(range(len(labels)), labels, rotation=45, ha="right", fontsize=8)
         axes.set_yticks(range(len(labels)), labels, fontsize=8)
+        axes.set_title("Confusions: true and given class", fontsize=9)
         axes.set_xlabel("predicted")
         axes.set_ylabel("true")
         return svg(figure)

@@ -8,7 +8,6 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from hornbook.finetuning.classification import classify as probabilities_of
 from hornbook.serving.errors import ApiError
 from hornbook.serving.fields import (
     ClassificationFields,
@@ -58,12 +57,7 @@ async def classify(request: Request, models: Models) -> Response:
     served.require("classify")
     texts = [fields.input] if isinstance(fields.input, str) else list(fields.input)
     bundle = served.bundle
-    work = served.engine.call(
-        lambda: probabilities_of(
-            bundle.model, bundle.tokenizer, texts, bundle.runtime,
-            max_length=bundle.facts["max_length"],
-        )
-    )  # fmt: skip
+    work = served.engine.call(lambda: bundle.classify(texts))
     found = await asyncio.wrap_future(work)
     data: list[dict[str, Any]] = [
         {

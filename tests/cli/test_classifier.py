@@ -55,18 +55,30 @@ def test_a_table_of_the_users(
     pictures = {path.stem for path in stage.glob("*.svg")}
     assert {"roc", "precision-recall"} <= pictures
     assert ("reliability" in pictures) == ("calibration" in results) == (not several)
+    assert ("decisions" in results) == several
     page = (run / "report.html").read_text("utf-8")
+    low, high = (results["macro_f1_interval"][end] for end in ("low", "high"))
+    assert f"{results['macro_f1']:.3f} ({low:.3f} to {high:.3f})" in page
     assert "TF-IDF and logistic regression" in page
     capfd.readouterr()
 
     (tmp_path / "in.jsonl").write_text('{"id": 7, "text": "a cheap match"}\n{"text": "no"}\n')
     out = tmp_path / "out.jsonl"
-    assert _run(["classify", str(stage), str(tmp_path / "in.jsonl"), "--output", str(out)]) == 0
+    whole = ["classify", str(stage), str(tmp_path / "in.jsonl"), "--precision"]
+    assert _run([*whole, "float32", "--output", str(out)]) == 0
     first, second = lines_of(out)
     assert first["id"] == 7
     assert second["probabilities"].keys() == set(results["labels"])
     assert isinstance(first["predicted"], list) == several
     capfd.readouterr()
-    assert _run(["classify", str(stage), str(tmp_path / "in.jsonl")]) == 0
+    assert _run([*whole, "bfloat17"]) == 2
+    assert "precision" in capfd.readouterr().err
+    assert _run([*whole, "bfloat16", "--output", str(tmp_path / "narrow.jsonl")]) == 0
+    for one, exact in zip(lines_of(tmp_path / "narrow.jsonl"), (first, second), strict=True):
+        assert one["probabilities"] == pytest.approx(exact["probabilities"], abs=0.02)
+    capfd.readouterr()
+    assert _run([*whole, "float32"]) == 0
     assert [json.loads(line) for line in capfd.readouterr().out.splitlines()] == [first, second]
     assert _run(["evaluate", str(stage), str(tmp_path / "a.csv")]) == 0
+    assert _run(["classify", str(stage), " "]) == 2
+    assert "an empty text is of no class" in capfd.readouterr().err

@@ -83,7 +83,7 @@ def test_classifiers(tmp_path: Path, run_directory: Path) -> None:
     assert found["scores"]["accuracy"]["low"] <= found["scores"]["accuracy"]["share"]
     assert found["comparisons"]["right"]["test"] == "McNemar, exact"
     assert found["comparisons"]["macro F1"]["test"] == "paired permutations"
-    macro = found["scores"]["f1_intervals"]["macro F1"]
+    macro = found["scores"]["macro_f1_interval"]
     assert macro["value"] == pytest.approx(found["scores"]["macro_f1"])
     assert macro["low"] <= macro["value"] <= macro["high"]
 

@@ -9,11 +9,15 @@ from hornbook.evaluation.calibration import (
     at_threshold,
     calibrate,
     choose_threshold,
+    choose_thresholds,
+    decisions,
     expected_error,
     fit_temperature,
+    fit_temperatures,
     nll,
     reliability,
     scaled,
+    scaled_yes,
 )
 from hornbook.evaluation.curves import curves
 
@@ -78,3 +82,28 @@ def test_curves_are_scikit_learns_and_leave_out_what_cannot_be_drawn() -> None:
         assert (one.recall[-1], one.recall[0]) == (0.0, 1.0)
     true[:, 1] = False
     assert [one.label for one in curves(["a", "b", "c"], true, sharp)] == ["a", "c"]
+
+
+def test_each_label_has_its_own_temperature_and_threshold() -> None:
+    generator = np.random.default_rng(2)
+    logits = generator.normal(size=(6000, 2))
+    true = generator.random((6000, 2)) < 1 / (1 + np.exp(-logits))
+    sharpened = 1 / (1 + np.exp(-logits * [3.0, 0.5]))
+    temperatures = fit_temperatures(sharpened, true)
+    assert temperatures == pytest.approx([3.0, 0.5], rel=0.1)
+    honest = scaled_yes(sharpened, temperatures)
+    np.testing.assert_allclose(honest, 1 / (1 + np.exp(-logits)), atol=0.02)
+    found = decisions(["x", "y"], sharpened, true, temperatures, [0.4, 0.5])
+    assert [one.threshold for one in found] == [0.4, 0.5]
+    assert all(one.error < 0.03 < one.error_before for one in found)
+    thresholds = choose_thresholds(honest, true)
+    assert thresholds[0] == choose_threshold(honest[:, 0], true[:, 0])
+
+
+def test_of_a_label_with_few_texts_nothing_is_found() -> None:
+    given = np.full((20, 3), 0.3)
+    true = np.zeros((20, 3), dtype=bool)
+    true[:4, 1] = True
+    true[:17, 2] = True
+    assert fit_temperatures(given, true) == [1.0, 1.0, 1.0]
+    assert choose_thresholds(given, true) == [0.5, 0.5, 0.5]

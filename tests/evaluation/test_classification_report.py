@@ -39,9 +39,14 @@ def test_the_most_wrong_comes_first() -> None:
     assert len(classification_report(CLASSES, EXPECTED, PROBABILITIES, TEXTS, worst=1).wrong) == 1
 
 
-def test_a_class_never_given_nor_seen_counts_zero_without_a_warning() -> None:
+def test_a_class_never_given_nor_seen_is_named_without_a_warning() -> None:
     report = classification_report(["a", "b", "c"], [0, 1], np.eye(3)[[0, 0]], ["x", "y"])
     assert [score.f1 for score in report.classes] == [pytest.approx(2 / 3), 0.0, 0.0]
+    assert report.macro_f1 == pytest.approx(1 / 3)
+    console = Console(width=120)
+    with console.capture() as capture:
+        console.print(report)
+    assert "Without a text here, so not in the macro F1: c." in capture.get()
 
 
 def test_as_dict_is_json_and_tables_show_user_text_literally() -> None:
