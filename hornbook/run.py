@@ -124,7 +124,7 @@ def _up_to_tokens(
     recipe: Recipe, workspace: Workspace, processes: Processes = ONE, goal: Goal = "pretrain"
 ) -> Context:
     runtime = _agreed_runtime(recipe.runtime, processes)
-    base, own = _base(recipe, workspace)
+    base, own = _base(recipe, workspace, "cpu" if processes.world_size == 1 else "meta")
     corpora = make_corpora(recipe, workspace) if recipe.pretrains(goal) else {}
     tokenizer = make_tokenizer(recipe, workspace, corpora, own)
     if base is not None:
@@ -136,9 +136,11 @@ def _up_to_tokens(
     return Context(recipe, workspace, runtime, tokenizer, tuple(parts), base, processes)
 
 
-def _base(recipe: Recipe, workspace: Workspace) -> tuple[LoadedModel | None, Tokenizer | None]:
+def _base(
+    recipe: Recipe, workspace: Workspace, kept_on: str = "cpu"
+) -> tuple[LoadedModel | None, Tokenizer | None]:
     """The model that the run starts from, and its tokenizer."""
-    base = copy_base(recipe, workspace)
+    base = copy_base(recipe, workspace, kept_on)
     return base, base_tokenizer(workspace) if base is not None else None
 
 

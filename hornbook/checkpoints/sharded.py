@@ -31,6 +31,7 @@ from hornbook.checkpoints.shards import (
 )
 from hornbook.checkpoints.store import (
     ENDED,
+    GUARD_PREFIX,
     KIND,
     OPTIMIZER_PREFIX,
     STATE,
@@ -165,6 +166,21 @@ def load_training_parts(directory: Path, optimizer: HasState, rank: int) -> dict
     read_parts(directory, random)
     set_random_state(random, rank)
     return state
+
+
+def load_guard_parts(directory: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Fill this process's parts of what a spike guard keeps.
+
+    What was not saved stays as it is: random states, where there were fewer processes.
+
+    Raises:
+        HornbookError: the states are of another model or of other settings.
+    """
+    if not tensors:
+        return
+    stored = stored_shapes(directory)
+    wanted = {f"{GUARD_PREFIX}{name}": tensor for name, tensor in tensors.items()}
+    read_parts(directory, {n: t for n, t in wanted.items() if n in stored or ".random." not in n})
 
 
 def _random_of(rank: int, stored: Mapping[str, Any]) -> Iterator[tuple[str, Tensor]]:

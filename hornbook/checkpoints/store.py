@@ -1,6 +1,7 @@
 """A checkpoint: a model, and what is needed to go on training it, in one directory.
 
     model.safetensors       the weights; a matrix that two modules share is stored once
+    guard.safetensors       the states that a spike guard would go back to (only to resume from)
     optimizer.safetensors   the optimizer's tensors and torch's random states (only to resume from;
                             a training that has ended leaves them out)
     config.json             the model's config and facts about it (classes of a classifier ...)
@@ -35,8 +36,9 @@ from hornbook.model.transformer import Transformer
 
 KIND = "checkpoint"
 WEIGHTS, OPTIMIZER = "model.safetensors", "optimizer.safetensors"
+GUARD = "guard.safetensors"
 CONFIG, STATE = "config.json", "state.json"
-OPTIMIZER_PREFIX = "optimizer."
+OPTIMIZER_PREFIX, GUARD_PREFIX = "optimizer.", "guard."
 ENDED = "ended"
 """In the state: all steps are done, and no optimizer's state is stored."""
 
@@ -58,7 +60,7 @@ class LoadedModel:
     """A model read from a checkpoint, and what the checkpoint says about it."""
 
     model: Transformer
-    """In evaluation mode."""
+    """In evaluation mode; of several processes' runs its form only, on the meta device."""
     manifest: Manifest
     facts: dict[str, Any]
     """What was given to `save_checkpoint`; a classifier's has "labels"."""
@@ -113,11 +115,13 @@ def gather_content(
     state: Mapping[str, Any] | None = None,
     facts: Mapping[str, Any] | None = None,
     inputs: Mapping[str, str] | None = None,
+    guard: Mapping[str, Tensor] | None = None,
     rank: int = 0,
 ) -> Content:
     """All that `save_checkpoint` writes, with tensors that still change as training goes on.
 
-    `rank` names the random state, where several processes save together. A `state` without an
+    `guard` is what a spike guard keeps, to be read by `load_guard`. `rank` names the random state,
+    where several processes save together. A `state` without an
     optimizer is that of a training at its end: two thirds of a checkpoint's bytes are then saved.
     """
     _require_labels(model, facts or {})
@@ -127,6 +131,8 @@ def gather_content(
     if optimizer is not None:
         own = {f"{OPTIMIZER_PREFIX}{n}": t.detach() for n, t in optimizer.state_dict().items()}
         tensors[OPTIMIZER] = {**own, **random_state(rank)}
+    if guard:
+        tensors[GUARD] = {f"{GUARD_PREFIX}{name}": tensor for name, tensor in guard.items()}
     if optimizer is not None or state is not None:
         texts[STATE] = _json(state or {})
     inputs = {"tokenizer": tokenizer_fingerprint, **(inputs or {})}
@@ -216,6 +222,8 @@ def save_checkpoint(
 def load_model(directory: Path, device: torch.device | str = "cpu") -> LoadedModel:
     """Read the model of a checkpoint, its files verified; the random state stays as it is.
 
+    On the device "meta" it has its shapes only: what is known of a model, in no memory.
+
     Raises:
         HornbookError: not a checkpoint, a pickle, a damaged file, or weights that do not fit.
     """
@@ -226,8 +234,11 @@ def load_model(directory: Path, device: torch.device | str = "cpu") -> LoadedMod
     if not isinstance(described.get("model"), dict):
         raise HornbookError(f"{source} is damaged: it does not describe a model.")
     config = validate(ModelConfig, described["model"], source)
-    tensors = _read_tensors(directory, WEIGHTS, manifest)
     facts = described.get("facts", {})
+    if torch.device(device).type == "meta":
+        with torch.device("meta"):
+            return LoadedModel(Transformer(config).eval(), manifest, facts, directory)
+    tensors = _read_tensors(directory, WEIGHTS, manifest)
     with torch.random.fork_rng(devices=[]):  # a new model draws weights, here to be overwritten
         model = Transformer(config)
     if "labels" in facts:
@@ -275,6 +286,22 @@ def load_training_state(directory: Path, optimizer: HasState) -> dict[str, Any]:
         )
         set_random_state(tensors)
     return state
+
+
+def load_guard(directory: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Fill what a spike guard keeps from a checkpoint that `load_training_state` has verified.
+
+    Raises:
+        HornbookError: the file is damaged, or has not all of them.
+    """
+    if not tensors:
+        return
+    stored = _read_tensors(directory, GUARD, read_manifest(directory, KIND, verify=False))
+    for name, tensor in tensors.items():
+        kept = stored.get(f"{GUARD_PREFIX}{name}")
+        if kept is None or kept.shape != tensor.shape:
+            raise HornbookError(f"{directory}/{GUARD} has no {name} that fits this training.")
+        tensor.copy_(kept)
 
 
 def named_once(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
@@ -349,9 +376,12 @@ def _read_tensors(directory: Path, name: str, manifest: Manifest) -> dict[str, T
 
 def _from_shards(directory: Path, name: str) -> dict[str, Tensor]:
     """What would stand in the file `name`, had one process written the checkpoint."""
-    of_training = (OPTIMIZER_PREFIX, RANDOM_PREFIX)
+    prefixes = {OPTIMIZER: (OPTIMIZER_PREFIX, RANDOM_PREFIX), GUARD: (GUARD_PREFIX,)}
     tensors = read_whole(directory)
-    return {n: t for n, t in tensors.items() if n.startswith(of_training) == (name == OPTIMIZER)}
+    if name in prefixes:
+        return {n: t for n, t in tensors.items() if n.startswith(prefixes[name])}
+    others = tuple(prefix for some in prefixes.values() for prefix in some)
+    return {n: t for n, t in tensors.items() if not n.startswith(others)}
 
 
 def _listed(directory: Path, name: str, manifest: Manifest) -> Path:

@@ -60,7 +60,7 @@ def save_adapter(
             "the adapter's base is kept in few bits (lora.base); give the base as it is, too, so that "
             "the adapter can be known as its."
         )
-    parameters, stored = _base_parameters(model), _stored_whole(model)
+    parameters, stored = base_parameters(model), _stored_whole(model)
     tensors = _adapter_parameters(model)
     tensors |= {name: p for name, p in parameters.items() if _inside(name, stored)}
     with new_directory(directory) as work:
@@ -109,9 +109,7 @@ def load_adapter(directory: Path, model: nn.Module) -> Manifest:
 def _stored_whole(model: nn.Module) -> list[str]:
     """Modules that are trained whole, or that the base model does not have; of those that share a
     matrix the first."""
-    first = {
-        id(p): name for name, p in reversed(_base_parameters(model).items()) if p.requires_grad
-    }
+    first = {id(p): name for name, p in reversed(base_parameters(model).items()) if p.requires_grad}
     trained = {name.rpartition(".")[0] for name in first.values()}
     return sorted(trained | {name for name, layer in lora_layers(model) if layer.base_is_new})
 
@@ -124,7 +122,7 @@ def weights_fingerprint(model: nn.Module, without: Collection[str] = ()) -> str:
     so that swapping the head of a tied model changes only the head's share.
     """
     lines = []
-    for name, parameter in _base_parameters(model).items():
+    for name, parameter in base_parameters(model).items():
         if not _inside(name, without):
             data = parameter.detach().cpu().contiguous()
             digest = hashlib.sha256(data.flatten().view(torch.uint8).numpy().data).hexdigest()
@@ -141,7 +139,7 @@ def _adapter_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
     }
 
 
-def _base_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
+def base_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
     """All other weights, under the names that they have without an adapter."""
     adapted = {f"{name}.base": name for name, _ in lora_layers(model)}
     adapter = _adapter_parameters(model)
@@ -174,7 +172,7 @@ def _fill(
 ) -> None:
     """Copy the stored tensors to their places; each place is filled and no tensor left over."""
     places = _adapter_parameters(model)
-    places |= {name: p for name, p in _base_parameters(model).items() if _inside(name, whole)}
+    places |= {name: p for name, p in base_parameters(model).items() if _inside(name, whole)}
     expected = {name: tuple(place.shape) for name, place in places.items()}
     found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     wrong = sorted({name for name, _ in expected.items() ^ found.items()})

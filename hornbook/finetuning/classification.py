@@ -25,7 +25,7 @@ from hornbook.corpus.labelled import (
 from hornbook.corpus.tables import Labelled, balance, read_labelled
 from hornbook.errors import HornbookError
 from hornbook.finetuning.lengths import BucketedExamples, LengthReport, batches_by_length
-from hornbook.finetuning.lora import HEAD, LoRASettings, apply_lora
+from hornbook.finetuning.lora import HEAD, LoRASettings, apply_lora, beside
 from hornbook.finetuning.pooling import Pooling
 from hornbook.model.transformer import INIT_STD, Transformer
 from hornbook.runtime import Runtime
@@ -232,12 +232,12 @@ def prepare_classifier(
         The names of the layers that LoRA adapts; none in the other modes.
     """
     generator = torch.Generator().manual_seed(seed)
-    old = model.head.weight
+    old, place = model.head.weight, beside(model.head.weight)
     head = nn.Linear(model.config.embed_dim, n_classes, device="meta")
     start = torch.empty(head.weight.shape)
     nn.init.normal_(start, std=INIT_STD, generator=generator)
-    head.weight = nn.Parameter(start.to(old.device, old.dtype))
-    head.bias = nn.Parameter(torch.zeros(n_classes, device=old.device, dtype=old.dtype))
+    head.weight = nn.Parameter(start.to(place, old.dtype))
+    head.bias = nn.Parameter(torch.zeros(n_classes, device=place, dtype=old.dtype))
     model.head = head
     if train == "lora":
         return apply_lora(model, lora or LoRASettings(), new_modules=(HEAD,), seed=seed)

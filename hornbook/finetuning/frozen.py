@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from hornbook.training.products import packed, product
+from hornbook.training.shards import is_divided
 
 
 class Compact(Protocol):
@@ -200,7 +201,8 @@ class FrozenLinear(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., d_in) to (..., d_out)."""
-        if self.weight.requires_grad or (self.bias is not None and self.bias.requires_grad):
+        trained = any(parameter.requires_grad for parameter in self.parameters())
+        if trained or is_divided(self.weight):
             return super().forward(x)
         return frozen_linear(x, self.packed or self.weight, self.bias)
 

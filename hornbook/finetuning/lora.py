@@ -30,6 +30,7 @@ from hornbook.finetuning.frozen import (
     frozen_linear,
 )
 from hornbook.finetuning.quantized import BaseForm, QuantizedLinear, quantized
+from hornbook.training.shards import local
 
 ALL_LINEAR = "all-linear"
 HEAD = "head"
@@ -109,7 +110,7 @@ class LoRALinear(nn.Module):
         # float32 even beside a bfloat16 base: small updates would round away.
         start = torch.empty(rank, base.in_features)
         nn.init.kaiming_uniform_(start, a=math.sqrt(5), generator=generator)
-        device = base.weight.device
+        device = beside(base.weight)
         self.A = nn.Parameter(start.to(device))
         self.B = nn.Parameter(torch.zeros(base.out_features, rank, device=device))
         self.magnitude: nn.Parameter | None = None
@@ -118,6 +119,9 @@ class LoRALinear(nn.Module):
             self._squares: Tensor
             self.register_buffer("_squares", self.magnitude.detach().square(), persistent=False)
         self._unmerged_weight: Tensor | None = None
+        self.adds_bias = True
+        """Whether the bias is added here: where several processes each compute a part of the
+        layer's sum, one of them does."""
 
     @property
     def in_features(self) -> int:
@@ -149,7 +153,7 @@ class LoRALinear(nn.Module):
         if self.merged:
             merged: Tensor = self.base(x)
             return merged
-        bias = self.base.bias
+        bias = local(self.base.bias) if self.base.bias is not None and self.adds_bias else None
         if self.magnitude is None:
             return self._corrected(x, bias)
         y = self._corrected(x, None) * self.gain().to(compute_dtype(x, self._matrix()))
@@ -164,7 +168,7 @@ class LoRALinear(nn.Module):
         """The base's."""
         if isinstance(self.base, QuantizedLinear):
             return self.base
-        return self.packed or self.base.weight
+        return self.packed or local(self.base.weight)
 
     @torch.no_grad()
     def _base_lengths(self) -> Tensor:
@@ -181,12 +185,12 @@ class LoRALinear(nn.Module):
 
     def _corrected(self, x: Tensor, bias: Tensor | None) -> Tensor:
         """W x + bias + scale * B (A x)."""
-        weight = self._matrix()
+        weight, a, b = self._matrix(), local(self.A), local(self.B)
         if not (self.training and self.dropout.p):
-            return adapted_linear(x, weight, bias, self.A, self.B, self.scale)
+            return adapted_linear(x, weight, bias, a, b, self.scale)
         dtype = compute_dtype(x, weight)
-        low = F.linear(self.dropout(x).to(dtype), self.A.to(dtype))  # (..., rank)
-        return frozen_linear(x, weight, bias) + F.linear(low, self.B.to(dtype)) * self.scale
+        low = F.linear(self.dropout(x).to(dtype), a.to(dtype))  # (..., rank)
+        return frozen_linear(x, weight, bias) + F.linear(low, b.to(dtype)) * self.scale
 
     @torch.no_grad()
     def _lengths(self) -> Tensor:
@@ -243,13 +247,19 @@ class LoRALinear(nn.Module):
         return f"rank={self.rank}, scale={self.scale:g}, merged={self.merged}"
 
 
+def beside(weight: Tensor) -> torch.device:
+    """Where new numbers lie that belong to a weight: with it, or on the CPU beside a mere shape."""
+    return torch.device("cpu") if weight.is_meta else weight.device
+
+
 def apply_lora(
     model: nn.Module, settings: LoRASettings, *, new_modules: Sequence[str] = (), seed: int = 0
 ) -> list[str]:
     """Wrap the target layers in place and freeze everything but their A and B.
 
     Args:
-        model: any module with named `nn.Linear` layers; weights on the meta device are fine.
+        model: any module with named `nn.Linear` layers; the weights may be on the meta device, A
+            and B are then on the CPU; DoRA needs them.
         settings: which layers, and how.
         new_modules: names of modules that the pre-trained model did not have, such as a `head`
             of classes. They are trained whole, or by LoRA where they are targets, and are saved

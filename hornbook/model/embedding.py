@@ -36,12 +36,16 @@ class Embedding(nn.Module):
             if config.positions == "learned"
             else None
         )
-        self.shift = (
-            nn.Parameter(torch.full((config.embed_dim,), SHIFT)) if config.token_shift else None
-        )
+        self.shift = nn.Parameter(torch.empty(config.embed_dim)) if config.token_shift else None
         self.ngram = NGramEmbedding(config) if config.ngram_order > 1 else None
         self.scale = config.embed_dim**0.5 if config.scaled_embeddings else None
         self.dropout = nn.Dropout(config.dropout)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Set what is no table of vectors: the share of a token shift."""
+        if self.shift is not None:
+            nn.init.constant_(self.shift, SHIFT)
 
     @property
     def reach(self) -> int:

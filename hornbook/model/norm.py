@@ -17,9 +17,15 @@ class LayerNorm(nn.Module):
 
     def __init__(self, dim: int, eps: float) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.ones(dim))
-        self.bias = nn.Parameter(torch.zeros(dim))
+        self.weight = nn.Parameter(torch.empty(dim))
+        self.bias = nn.Parameter(torch.empty(dim))
         self.eps = eps
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Neither scale nor shift."""
+        nn.init.ones_(self.weight)
+        nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalize float `x` (..., dim), keeping shape and dtype."""
@@ -38,8 +44,13 @@ class RMSNorm(nn.Module):
 
     def __init__(self, dim: int, eps: float) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.ones(dim))
+        self.weight = nn.Parameter(torch.empty(dim))
         self.eps = eps
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """No scale."""
+        nn.init.ones_(self.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalize float `x` (..., dim), keeping shape and dtype."""
@@ -55,13 +66,21 @@ class RMSNormPlusOne(nn.Module):
 
     def __init__(self, dim: int, eps: float) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.zeros(dim))
+        self.weight = nn.Parameter(torch.empty(dim))
         self.eps = eps
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """No scale."""
+        nn.init.zeros_(self.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalize float `x` (..., dim), keeping shape and dtype."""
         scale = 1.0 + self.weight.float()
         return F.rms_norm(x.float(), scale.shape, scale, self.eps).to(x.dtype)
+
+
+NORMS = LayerNorm | RMSNorm | RMSNormPlusOne
 
 
 def build_norm(config: ModelConfig, dim: int) -> nn.Module:

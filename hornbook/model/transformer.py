@@ -1,6 +1,7 @@
 """The transformer: embedding, a stack of blocks, a last normalization, an output head."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -13,13 +14,15 @@ from hornbook.model.documents import places_of, require_numbers, visible_in
 from hornbook.model.embedding import Embedding
 from hornbook.model.feedforward import build_feedforward
 from hornbook.model.kv_cache import KVCache, LayerCache, RowsCache, RowsLayerCache
-from hornbook.model.norm import build_norm
+from hornbook.model.norm import NORMS, build_norm
 from hornbook.model.rotary import LongRopeScaling, RotaryEmbedding, Rotation
 
 INIT_STD = 0.02
 """Standard deviation of fresh weights, GPT-2's."""
 LAST_PROJECTIONS = ("attention.out.weight", "down.weight")
 """With which the branches of a block end."""
+Draw = Callable[[Tensor, torch.Generator | None], object]
+"""Fills a tensor, in place, with the first values of a parameter of its shape."""
 
 
 class TransformerBlock(nn.Module):
@@ -135,18 +138,29 @@ class Transformer(nn.Module):
         one size in a model of any depth (Radford et al. 2019, §2.3). With `init` "torch" as
         `nn.Linear` and `nn.Embedding` draw theirs. With `zero_init` the last projections are zero.
         """
-        draw = _draw_as_torch if self.config.init == "torch" else _draw_as_gpt2
+        self.reset_constants()
+        for weight, draw in self.draws():
+            draw(weight, generator)
+
+    def reset_constants(self) -> None:
+        """Set the parameters that do not begin at random: norms' scales and the like."""
+        for module in self.modules():
+            if isinstance(module, NORMS | Embedding):
+                module.reset_parameters()
+
+    def draws(self) -> Iterator[tuple[nn.Parameter, Draw]]:
+        """The random parameters with how each is drawn, in the order in which they are; some twice."""
+        draws_of = _draws_as_torch if self.config.init == "torch" else _draws_as_gpt2
         for module in self.modules():
             if isinstance(module, nn.Linear | nn.Embedding):
-                draw(module, generator)
+                yield from draws_of(module)
         for name, weight in self.named_parameters():
             if not name.endswith(LAST_PROJECTIONS):
                 continue
             if self.config.zero_init:
-                nn.init.zeros_(weight)
+                yield weight, _zeros
             elif self.config.init == "gpt2":
-                std = INIT_STD / (2 * self.config.n_layers) ** 0.5
-                nn.init.normal_(weight, std=std, generator=generator)
+                yield weight, partial(_normal, INIT_STD / (2 * self.config.n_layers) ** 0.5)
 
     def hidden(
         self,
@@ -266,20 +280,32 @@ class Transformer(nn.Module):
         return logits
 
 
-def _draw_as_gpt2(module: nn.Linear | nn.Embedding, generator: torch.Generator | None) -> None:
-    nn.init.normal_(module.weight, std=INIT_STD, generator=generator)
+def _draws_as_gpt2(module: nn.Linear | nn.Embedding) -> Iterator[tuple[nn.Parameter, Draw]]:
+    yield module.weight, partial(_normal, INIT_STD)
     if isinstance(module, nn.Linear) and module.bias is not None:
-        nn.init.zeros_(module.bias)
+        yield module.bias, _zeros
 
 
-def _draw_as_torch(module: nn.Linear | nn.Embedding, generator: torch.Generator | None) -> None:
+def _draws_as_torch(module: nn.Linear | nn.Embedding) -> Iterator[tuple[nn.Parameter, Draw]]:
     if isinstance(module, nn.Embedding):
-        nn.init.normal_(module.weight, generator=generator)
+        yield module.weight, partial(_normal, 1.0)
         return
-    bound = module.in_features**-0.5
-    nn.init.uniform_(module.weight, -bound, bound, generator=generator)
+    draw = partial(_uniform, module.in_features**-0.5)
+    yield module.weight, draw
     if module.bias is not None:
-        nn.init.uniform_(module.bias, -bound, bound, generator=generator)
+        yield module.bias, draw
+
+
+def _normal(std: float, weight: Tensor, generator: torch.Generator | None) -> None:
+    nn.init.normal_(weight, std=std, generator=generator)
+
+
+def _uniform(bound: float, weight: Tensor, generator: torch.Generator | None) -> None:
+    nn.init.uniform_(weight, -bound, bound, generator=generator)
+
+
+def _zeros(weight: Tensor, generator: torch.Generator | None) -> None:
+    nn.init.zeros_(weight)
 
 
 def count_parameters(model: nn.Module) -> int:

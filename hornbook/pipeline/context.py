@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from hornbook.checkpoints.store import LoadedModel
 from hornbook.pipeline.corpus import Corpus
 from hornbook.pipeline.recipe import Recipe
@@ -41,6 +43,14 @@ class Context:
     base: LoadedModel | None = None
     """The model that the run starts from, if not from fresh weights."""
     processes: Processes = ONE
+
+    @property
+    def kept_on(self) -> torch.device:
+        """Where the weights lie of a model that is only known, not computed with, in a stage.
+
+        Of several processes none keeps them: what a training needs of them it reads by itself.
+        """
+        return self.runtime.device if self.processes.world_size == 1 else torch.device("meta")
 
     def example_file(self, name: str) -> Path | None:
         """The sample world's labelled or instruction set, where it is among the corpora."""

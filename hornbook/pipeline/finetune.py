@@ -6,13 +6,18 @@ in a stage of its own: classify-full, classify-lora, instruct-full, instruct-lor
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from hornbook import artifact
+from hornbook.checkpoints.shards import read_parts, stored_shapes
 from hornbook.checkpoints.store import LoadedModel, load_model
 from hornbook.console import console
 from hornbook.errors import HornbookError
+from hornbook.finetuning.adapter import base_parameters
 from hornbook.finetuning.classification import ClassificationSettings, read_splits
 from hornbook.finetuning.conversations import read_conversations
 from hornbook.finetuning.instruction import InstructionSettings
@@ -70,11 +75,11 @@ def check_examples(recipe: Recipe, goal: str) -> None:
         (instructions, ("instruct", "prefer", "all")),
         (recipe.preference, ("prefer", "all")),
     ):
-        if goal in goals and "lora" in settings.train and recipe.parallel.tensor > 1:
+        adapts = goal in goals and "lora" in settings.train
+        if adapts and recipe.lora.dora and recipe.parallel.tensor > 1:
             raise HornbookError(
-                f"parallel.tensor {recipe.parallel.tensor} cannot divide layers that carry a LoRA "
-                "adapter; set parallel.tensor=1, or leave lora out of classification.train, "
-                "instruction.train and preference.train."
+                f"parallel.tensor {recipe.parallel.tensor} divides layers of which lora.dora needs the "
+                "lengths of whole rows; set parallel.tensor=1, or lora.dora=false."
             )
     if goal in ("classify", "all") and labelled.path is not None:
         read_splits(labelled, Path(labelled.path), recipe.runtime.seed)
@@ -167,14 +172,36 @@ class FinetuneStage:
         """How the mode is trained."""
         return settings.lora_training if self.mode == "lora" else settings.training
 
-    def fresh_base(self) -> Transformer:
+    @cached_property
+    def parallel(self) -> Parallel:
+        """How it is spread over the processes that there are."""
+        return make_parallel(self.context.recipe.parallel, self.context.runtime, self.base.model)
+
+    def fresh_base(self, computes: bool = False) -> Transformer:
         """A copy of the base to train: each mode starts from the same weights.
 
-        The base's own are let go (its folder has them), so that memory holds the model but once.
+        Where each process holds a part of the model only, it lies on the meta device, and `fit` has
+        every process read its parts; unless something `computes` with it before, as DoRA does.
+        The base's own weights are let go (its folder has them), so that memory holds the model but
+        once.
         """
         for parameter in self.base.model.parameters():
             parameter.data = parameter.data.new_zeros(()).expand(parameter.shape)  # shapes stay
-        return load_model(self.base.directory, self.context.runtime.device).model
+        computes = computes or (self.mode == "lora" and self.context.recipe.lora.dora)
+        in_parts = self.parallel.divides and not computes
+        place = torch.device("meta") if in_parts else self.context.runtime.device
+        return load_model(self.base.directory, place).model
+
+    def _reading(self, model: Transformer) -> Callable[[Transformer], None] | None:
+        """Reads each process's parts of the base, where `model` has its form only."""
+        empty = {name for name, p in base_parameters(model).items() if p.is_meta}
+
+        def read(model: Transformer) -> None:
+            stored, parameters = stored_shapes(self.base.directory), base_parameters(model)
+            # A matrix that two modules share is stored, and read, under one of its names.
+            read_parts(self.base.directory, {n: parameters[n] for n in empty & stored.keys()})
+
+        return read if empty else None
 
     def fit(
         self,
@@ -191,7 +218,7 @@ class FinetuneStage:
             console.print(f"  {train.describe()}", style="dim")
         seed = self.context.recipe.runtime.seed
         mean_length = train.n_tokens / len(train)
-        parallel = make_parallel(self.context.recipe.parallel, self.context.runtime, model)
+        parallel = self.parallel
         place = parallel.data_rank, parallel.data_size
         batch_size = min(training.batch_size, len(train))
         if batch_size < training.batch_size:
@@ -208,6 +235,7 @@ class FinetuneStage:
             loss=loss,
             trackers=self.context.recipe.run.trackers,
             recipe=self.context.recipe.model_dump(mode="json"),
+            fill=self._reading(model),
         )
         trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
         console.print(f"  {trained:,} parameters trained", style="dim")

@@ -10,8 +10,8 @@ import torch
 
 from hornbook.checkpoints.folder import CheckpointFolder
 from hornbook.checkpoints.saver import Saver
-from hornbook.checkpoints.sharded import ShardedFolder, load_training_parts, load_weights_parts
-from hornbook.checkpoints.store import ENDED, gather_content, load_training_state, load_weights
+from hornbook.checkpoints.sharded import ShardedFolder
+from hornbook.checkpoints.store import ENDED, gather_content
 from hornbook.console import Meter, console, meter
 from hornbook.errors import HornbookError
 from hornbook.model.transformer import Transformer
@@ -24,7 +24,7 @@ from hornbook.pipeline.recorder import (
     describe_trackers,
     utilization_text,
 )
-from hornbook.pipeline.resuming import CURVE, require_same_run, warnings_shown
+from hornbook.pipeline.resuming import CURVE, read_state, read_weights, warnings_shown
 from hornbook.runtime import Runtime
 from hornbook.sampling.batch import Batch
 from hornbook.sampling.loader import Loader
@@ -70,6 +70,9 @@ class Task:
     """The run's resolved settings, stored with each checkpoint; plain JSON values."""
     loss: Loss = NEXT_TOKEN
     """What is made small."""
+    fill: Callable[[Transformer], None] | None = None
+    """Gives the model its weights once it is divided among processes, where it came on the meta
+    device."""
     trace: Callable[[int], list[str]] | None = None
     """Names the documents of a batch of `train` by its `Batch.position`."""
 
@@ -83,8 +86,10 @@ class Fitted:
     """What came out."""
 
     model: Transformer
-    """With the best weights, in evaluation mode, whole in every process: the task's model where
-    it was not divided."""
+    """With the best weights, in evaluation mode: the task's model, or where that is divided among
+    processes a whole one in the main process, and its form in the others."""
+    trained: Transformer
+    """The task's model with the same weights: what all processes can compute with together."""
     steps: int
     validation: Score | None
     """Of the weights kept."""
@@ -147,6 +152,8 @@ class _Fit:
         self.task, self.runtime, self.plan, self.parallel = task, runtime, plan, parallel
         self._accelerate()
         parallel.spread(task.model, runtime.device)
+        if task.fill is not None:
+            task.fill(task.model)
         self.optimizer = Optimizer(task.model, task.settings, runtime.dtype, parallel)
         limit = task.settings.spike_guard
         self.guard = SpikeGuard(self.optimizer, task.settings, limit) if limit else None
@@ -158,7 +165,7 @@ class _Fit:
         self.scores: list[tuple[int, Score]] = []
         self.saved: tuple[int, int] | None = None
         self._resume()
-        if self.guard:
+        if self.guard and self.guard.empty:
             self.guard.snapshot(self.done)
         self.settings = settle_micro_batch(
             task.settings, task.model, task.train, folder, runtime, parallel, task.loss
@@ -195,20 +202,14 @@ class _Fit:
         newest = self._agreed(self.checkpoints.latest)
         if newest is None:
             return
-        self._load_weights(newest)
-        if self.alone:
-            state = load_training_state(newest, self.optimizer)
-        else:
-            state = load_training_parts(newest, self.optimizer, self.parallel.rank)
-        require_same_run(newest, state, self._identity())
+        read_weights(newest, self.task.model, self.parallel)
+        state = read_state(newest, self.optimizer, self.guard, self._identity(), self.parallel)
         self.done, self.position = state["step"], state["position"]
         self.seconds = state["seconds"]
         self.scores = [
             (step, Score(loss, tokens, others=others))
             for step, loss, tokens, others in state["scores"]
         ]
-        if self.guard and state["guard"]:
-            self.guard.load_state_dict(state["guard"])
         console.print(f"  going on from step {self.done:,} ({newest})")
 
     def _agreed(self, find: Callable[[], Path | None]) -> Path | None:
@@ -220,10 +221,6 @@ class _Fit:
             step = next((s for s, path in self.checkpoints.steps().items() if path == found), -1)
         step = self.parallel.of_main(step)
         return self.checkpoints.place(step) if step >= 0 else None
-
-    def _load_weights(self, checkpoint: Path) -> None:
-        load = load_weights if self.alone else load_weights_parts
-        load(checkpoint, self.task.model)
 
     def _identity(self) -> dict[str, Any]:
         """What a checkpoint must have in common with the run that goes on from it."""
@@ -319,13 +316,17 @@ class _Fit:
             self.recorder.sample(step, sample(model))
         self.parallel.barrier()
 
-    def _save(self) -> None:
-        """Hand over a checkpoint that training can go on from, exactly."""
+    def _save(self, due: bool = True) -> None:
+        """Hand over a checkpoint that training can go on from, exactly.
+
+        `due`: a run never interrupted makes it, too.
+        """
         if self.saved == (self.done, self.position):
             return
-        if self.guard:
+        if self.guard and due:
             self.guard.snapshot(self.done)
         score, ended = self.score, self.ended
+        guard = self.guard if not ended else None
         content = gather_content(
             self.task.model,
             tokenizer_fingerprint=self.task.tokenizer_fingerprint,
@@ -340,11 +341,12 @@ class _Fit:
                     for step, score in self.scores
                     if math.isfinite(score.loss)
                 ],
-                "guard": self.guard.state_dict() if self.guard else None,
+                "guard": guard.state_dict() if guard else None,
                 "run": self._identity(),
                 "recipe": dict(self.task.recipe),
             },
             facts=self.task.facts,
+            guard=guard.tensors(self.done, self.parallel.rank) if guard else None,
             rank=self.parallel.rank,
         )
         self.recorder.keep()
@@ -367,7 +369,7 @@ class _Fit:
     def _stop(self, interrupt: Interrupt, shown: Meter) -> None:
         """End as a signal asks, with everything saved."""
         self.recorder.flush(shown, self.score)
-        self._save()
+        self._save(due=False)
         self.saver.wait()
         self.recorder.close()
         raise interrupt.exception()
@@ -378,14 +380,14 @@ class _Fit:
         best = self._agreed(self.checkpoints.best)
         score = self.score
         if best is not None and best != last:
-            self._load_weights(best)
+            read_weights(best, self.task.model, self.parallel)
             assert self.task.validation is not None
             score = self._evaluate(self.task.validation)
-        model = self.parallel.gather(self.task.model).eval()
+        model, trained = self.parallel.gather(self.task.model).eval(), self.task.model.eval()
         self.recorder.close()
         tokens = self.done * self.plan.tokens_per_batch
         stored = (best or last) if self.alone else None
-        return Fitted(model, self.done, score, tokens, self.seconds, self.cost, stored)
+        return Fitted(model, trained, self.done, score, tokens, self.seconds, self.cost, stored)
 
 
 def _cost(task: Task, runtime: Runtime) -> Cost:

@@ -39,7 +39,7 @@ def finetune_preferrers(context: Context, pretrained: LoadedModel) -> list[Finet
         raise HornbookError(NOT_SET.format("preference.path"))
     base = pretrained
     if settings.start == "instruct":
-        base = load_model(context.workspace.directory / START / MODEL, context.runtime.device)
+        base = load_model(context.workspace.directory / START / MODEL, context.kept_on)
     pairs = read_pairs(Path(settings.path))
     found = []
     for mode in settings.train:
@@ -64,7 +64,7 @@ def _preferrer(stage: FinetuneStage, pairs: Sequence[PreferencePair]) -> WriteUp
     assert made[0] is not None
     warn(made[0][1])
 
-    model = stage.fresh_base()
+    model = stage.fresh_base(computes=settings.method == "dpo")
     without_dropout(model)
     if settings.method == "dpo":
         for examples in (train, validation, test):

@@ -23,7 +23,7 @@ from hornbook.pipeline.datasets import (
     train_loader,
 )
 from hornbook.pipeline.fit import Task, fit
-from hornbook.pipeline.starting import starting_config, starting_model
+from hornbook.pipeline.starting import start_in_parts, starting_config, starting_model
 from hornbook.pipeline.workspace import announce, finish, finished, results_of
 from hornbook.training.evaluation import Score, evaluate, pooled
 from hornbook.training.parallel import Parallel, make_parallel
@@ -76,7 +76,7 @@ def pretrain(context: Context) -> Pretrained:
     else:
         results = _train(context, config, folder)
         announce(STAGE, f"{results['training_seconds']:.0f} s", headline(results))
-    return Pretrained(load_model(folder / MODEL, context.runtime.device), results, folder)
+    return Pretrained(load_model(folder / MODEL, context.kept_on), results, folder)
 
 
 def as_it_is(context: Context) -> Pretrained:
@@ -98,9 +98,12 @@ def headline(results: dict[str, Any]) -> str:
 
 def _train(context: Context, config: ModelConfig, folder: Path) -> dict[str, Any]:
     runtime, tokenizer = context.runtime, context.tokenizer
-    seed = torch.Generator().manual_seed(context.recipe.runtime.seed)
-    model = starting_model(config, context.base, seed)
+    seed, base = torch.Generator().manual_seed(context.recipe.runtime.seed), context.base
+    with torch.device("meta"):
+        model = Transformer(config)
     parallel = make_parallel(context.recipe.parallel, runtime, model)
+    if not parallel.divides:
+        model = starting_model(config, base, seed)
     console.print(f"  {count_parameters(model):,} parameters · {runtime.reason}", style="dim")
     prompts = held_out_prompts(context)
     train = train_loader(context, config, parallel)
@@ -120,9 +123,10 @@ def _train(context: Context, config: ModelConfig, folder: Path) -> dict[str, Any
         trackers=context.recipe.run.trackers,
         recipe=context.recipe.model_dump(mode="json"),
         trace=lambda position: documents_of(context, config, position),
+        fill=(lambda model: start_in_parts(model, base, seed)) if parallel.divides else None,
     )
     fitted = fit(task, folder, runtime, parallel)
-    model, held_out = fitted.model, _score(context, config, fitted.model, parallel)
+    model, held_out = fitted.model, _score(context, config, fitted.trained, parallel)
 
     def write() -> dict[str, Any]:
         results: dict[str, Any] = {

@@ -6,8 +6,18 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from hornbook.checkpoints.sharded import (
+    load_guard_parts,
+    load_training_parts,
+    load_weights_parts,
+)
+from hornbook.checkpoints.store import load_guard, load_training_state, load_weights
 from hornbook.console import console
 from hornbook.errors import HornbookError
+from hornbook.model.transformer import Transformer
+from hornbook.training.guard import SpikeGuard
+from hornbook.training.optimizer import Optimizer
+from hornbook.training.parallel import Parallel
 
 CURVE = (
     "total_steps",
@@ -18,6 +28,40 @@ CURVE = (
     "final_lr_share",
 )
 """What of a plan decides the course of the learning rate and the order of the data."""
+
+
+def read_weights(checkpoint: Path, model: Transformer, parallel: Parallel) -> None:
+    """Read a checkpoint's weights; of several processes, each reads its parts."""
+    load = load_weights if parallel.world_size == 1 else load_weights_parts
+    load(checkpoint, model)
+
+
+def read_state(
+    checkpoint: Path,
+    optimizer: Optimizer,
+    guard: SpikeGuard | None,
+    own: Mapping[str, Any],
+    parallel: Parallel,
+) -> dict[str, Any]:
+    """Read what there is beside the weights; give the `state` that was saved.
+
+    Args:
+        own: as in `require_same_run`.
+
+    Raises:
+        HornbookError: the checkpoint is another run's, or damaged.
+    """
+    alone, rank = parallel.world_size == 1, parallel.rank
+    if alone:
+        state = load_training_state(checkpoint, optimizer)
+    else:
+        state = load_training_parts(checkpoint, optimizer, rank)
+    require_same_run(checkpoint, state, own)
+    if guard and state["guard"]:
+        guard.load_state_dict(state["guard"])
+        load = load_guard if alone else load_guard_parts
+        load(checkpoint, guard.tensors(state["step"], rank))
+    return state
 
 
 def require_same_run(checkpoint: Path, state: Mapping[str, Any], own: Mapping[str, Any]) -> None:

@@ -11,6 +11,7 @@ import torch
 from hornbook.artifact import MANIFEST, hash_file, hash_json, read_manifest
 from hornbook.checkpoints.loading.folders import describe_folder, is_folder
 from hornbook.checkpoints.loading.hub import fetch_model, is_hub_model
+from hornbook.checkpoints.sharded import load_weights_parts
 from hornbook.checkpoints.store import KIND as CHECKPOINT
 from hornbook.checkpoints.store import LoadedModel, load_model, load_weights
 from hornbook.errors import HornbookError
@@ -28,6 +29,7 @@ from hornbook.pipeline.bundle import (
 from hornbook.pipeline.recipe import Recipe
 from hornbook.pipeline.workspace import Workspace
 from hornbook.tokenizing.tokenizer import Tokenizer
+from hornbook.training.fresh import draw_parts
 
 STAGE = "base"
 CHANGEABLE = {"dropout"}
@@ -50,8 +52,10 @@ def starting_config(settings: ModelSettings, vocab_size: int) -> ModelConfig:
     return _changed(config, settings)
 
 
-def copy_base(recipe: Recipe, workspace: Workspace) -> LoadedModel | None:
+def copy_base(recipe: Recipe, workspace: Workspace, kept_on: str = "cpu") -> LoadedModel | None:
     """The model at `model.path`, copied into the run; None where a run starts from fresh weights.
+
+    Its weights are read onto the device `kept_on`; on "meta" they are not.
 
     Raises:
         HornbookError: there is no model, or it cannot be loaded, or it is a classifier.
@@ -71,7 +75,9 @@ def copy_base(recipe: Recipe, workspace: Workspace) -> LoadedModel | None:
 
     changes = changes_in(recipe.model)
     source = {"source": fingerprint_of(path)}
-    return workspace.once(STAGE, changes, source, make, lambda folder: load_model(folder / MODEL))
+    return workspace.once(
+        STAGE, changes, source, make, lambda folder: load_model(folder / MODEL, kept_on)
+    )
 
 
 def base_tokenizer(workspace: Workspace) -> Tokenizer:
@@ -87,6 +93,19 @@ def starting_model(
     if base is not None:
         load_weights(base.directory, model)
     return model
+
+
+def start_in_parts(
+    model: Transformer, base: LoadedModel | None, generator: torch.Generator
+) -> None:
+    """Fill a model that several processes hold parts of: the weights are `starting_model`'s.
+
+    Each process reads, or keeps of what it draws, its own parts.
+    """
+    if base is not None:
+        load_weights_parts(base.directory, model)
+    else:
+        draw_parts(model, generator)
 
 
 def fingerprint_of(path: Path) -> str:

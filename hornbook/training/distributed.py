@@ -16,21 +16,16 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
-from torch.distributed.tensor.parallel import (
-    ColwiseParallel,
-    ParallelStyle,
-    RowwiseParallel,
-    parallelize_module,
-)
+from torch.distributed.tensor.parallel import parallelize_module
 from torch.futures import Future
 from torch.nn.parallel import DistributedDataParallel
 
-from hornbook.errors import HornbookError
 from hornbook.model.transformer import Transformer
 from hornbook.runtime import Runtime
 from hornbook.sampling.batch import Batch
+from hornbook.training.fresh import form_of, take_room
 from hornbook.training.objective import NEXT_TOKEN, Loss
-from hornbook.training.parallel import Objective, Parallel
+from hornbook.training.parallel import SMALL, Objective, Parallel
 from hornbook.training.shards import (
     cuts_of,
     is_cut,
@@ -41,13 +36,8 @@ from hornbook.training.shards import (
     whole,
     whole_of,
 )
+from hornbook.training.tensor_cuts import layer_cuts, partly_used
 
-BY_OUTPUTS = ("query", "key", "value", "up", "gate")
-"""Linear layers of a block whose outputs are shared out: whole heads, or hidden units."""
-BY_INPUTS = ("out", "down")
-"""Those that read what the others have made: each process adds its part of the sum."""
-HEAD_NORMS = (".query_norm.", ".key_norm.")
-"""Parameters that every process has whole, but uses for its own heads only."""
 WHOLE_AT_ONCE = 2**28
 """Numbers in the whole matrices that a process gathers at once: 1 GiB of float32."""
 
@@ -178,24 +168,27 @@ def _sort_buckets(exchange: DistributedDataParallel, model: Transformer) -> None
 class Divided(Grouped):
     """Every process has a part of the model: FSDP2 along "data", and layers cut along "tensor"."""
 
+    divides = True
+
     def __init__(self, mesh: DeviceMesh) -> None:
         super().__init__(mesh)
         self._form: Transformer | None = None
-        self._head_norms: list[nn.Parameter] = []
+        self._partly_used: list[nn.Parameter] = []
 
     def spread(self, model: Transformer, device: torch.device) -> None:
         """Divide the model's tensors, in place; each block goes to the device by itself."""
-        self._form = _form_of(model)
+        self._form, begins_empty = _form_of(model), form_of(model)
         if self.mesh["tensor"].size() > 1:
             for block in model.blocks:
-                parallelize_module(block, self.mesh["tensor"], _layer_cuts(block))
+                parallelize_module(block, self.mesh["tensor"], layer_cuts(block))
         if self.data_size > 1:
             self._shard(model)
-        else:
+        if begins_empty:
+            take_room(model, device)
+        if self.data_size == 1:
             model.to(device)
         if self.mesh["tensor"].size() > 1:
-            named = model.named_parameters()
-            self._head_norms = [p for name, p in named if any(n in name for n in HEAD_NORMS)]
+            self._partly_used = [p for p in partly_used(model) if p.requires_grad]
 
     def _shard(self, model: Transformer) -> None:
         mesh = self.mesh["data"]
@@ -210,8 +203,13 @@ class Divided(Grouped):
                 module.set_force_sum_reduction_for_comms(True)
 
     def gather(self, model: Transformer) -> Transformer:
-        """A whole copy of the model on this process's device, in its mode; all must take part."""
+        """A whole copy of the model in the main process, in its mode; its form in the others.
+
+        One of up to 8 GiB lies on the process's device, a larger one on the CPU.
+        """
         assert self._form is not None
+        nbytes = sum(parameter.nbytes for parameter in self._form.parameters())
+        place = self.mesh.device_type if nbytes <= SMALL else "cpu"
         for module in model.modules():
             if isinstance(module, FSDPModule):
                 module.reshard()
@@ -219,9 +217,8 @@ class Divided(Grouped):
         copied = copy.deepcopy(self._form)
         for name, parameter in model.named_parameters(remove_duplicate=False):
             if id(parameter) not in gathered:
-                gathered[id(parameter)] = nn.Parameter(
-                    whole(parameter.detach()), parameter.requires_grad
-                )
+                numbers = whole(parameter.detach()).to(place if self.is_main else "meta")
+                gathered[id(parameter)] = nn.Parameter(numbers, parameter.requires_grad)
             owner, _, leaf = name.rpartition(".")
             setattr(copied.get_submodule(owner), leaf, gathered[id(parameter)])
         return copied.train(model.training)
@@ -233,7 +230,7 @@ class Divided(Grouped):
         FSDP exchanges after each, so that none has to be kept whole.
         """
         yield
-        for parameter in self._head_norms if last else ():
+        for parameter in self._partly_used if last else ():
             gradient = local_gradient(parameter)
             if gradient is not None:
                 distributed.all_reduce(gradient, group=self.mesh.get_group("tensor"))
@@ -277,18 +274,3 @@ def _form_of(model: Transformer) -> Transformer:
     for block in model.blocks:  # what speeds up training is no part of the form
         stand_ins[id(block.in_training)] = None
     return copy.deepcopy(model, stand_ins)
-
-
-def _layer_cuts(block: nn.Module) -> dict[str, ParallelStyle]:
-    """How each linear layer of a block is cut among the processes that compute it together."""
-    cuts: dict[str, ParallelStyle] = {}
-    for name, module in block.named_modules():
-        if isinstance(module, nn.Linear):
-            kind = name.rpartition(".")[2]
-            if kind not in BY_OUTPUTS + BY_INPUTS:
-                raise HornbookError(
-                    f"parallel.tensor: the layer {name} cannot be divided (a LoRA adapter is on "
-                    "it); set parallel.tensor=1."
-                )
-            cuts[name] = ColwiseParallel() if kind in BY_OUTPUTS else RowwiseParallel()
-    return cuts

@@ -17,7 +17,7 @@ from hornbook.errors import HornbookError
 from hornbook.runtime import random_state, set_random_state
 from hornbook.training.optimizer import Optimizer
 from hornbook.training.settings import TrainingSettings
-from hornbook.training.shards import local
+from hornbook.training.shards import divided_like, local
 
 LEAST_LOSSES = 20
 """Losses seen before one can be called a spike."""
@@ -54,14 +54,9 @@ class _Snapshot:
 class SpikeGuard:
     """Recent losses, and a ring of the last two states of parameters and optimizer.
 
-    The recent losses are part of a checkpoint. The ring is not: a resumed run starts with one state
-    in it, the one that it resumed from. Since each checkpoint that is due makes a snapshot too, a
-    run that goes on from one (after a crash, say) goes back at a spike to the very state that a run
-    never interrupted goes back to, with two exceptions, in which it goes back less far:
-
-    - A spike at the first step after a snapshot, which may have been taken with the harm already
-      done, leads to the snapshot before it; at the first step after a resume there is none.
-    - The checkpoint was made by Ctrl-C or SIGTERM, at a step at which none was due.
+    Losses and ring are part of a checkpoint (`state_dict`, `tensors`), but for a state that is the
+    checkpoint's own. So a resumed run goes back at a spike to the very state that a run never
+    interrupted goes back to.
     """
 
     def __init__(self, optimizer: Optimizer, settings: TrainingSettings, limit: float) -> None:
@@ -100,6 +95,11 @@ class SpikeGuard:
                 "training.spike_guard."
             )
 
+    @property
+    def empty(self) -> bool:
+        """Whether there is no state to go back to yet."""
+        return not self._ring
+
     def due(self, step: int) -> bool:
         """Whether a snapshot is due after this step, checkpoints aside."""
         return step % self._every == 0
@@ -136,12 +136,40 @@ class SpikeGuard:
         return [local(t) for t in (*parameters, *self._optimizer.state_dict().values())]
 
     def state_dict(self) -> dict[str, Any]:
-        """What belongs into a checkpoint, as plain JSON values."""
-        losses = list(self._losses)
-        return {"losses": losses, "returns": self._returns, "farthest": self._farthest}
+        """What belongs into a checkpoint, as plain JSON values; `tensors` gives the rest."""
+        return {
+            "losses": list(self._losses),
+            "returns": self._returns,
+            "farthest": self._farthest,
+            "ring": [{"step": kept.step, "losses": list(kept.losses)} for kept in self._ring],
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take back what `state_dict` gave."""
+        """Take back what `state_dict` gave, with parameters and optimizer as they were then.
+
+        The states in the ring are all like the one now: `tensors` gives those to be filled.
+        """
+        self._ring.clear()
+        for kept in state.get("ring", []):
+            self._losses.clear()
+            self._losses.extend(kept["losses"])
+            self.snapshot(kept["step"])
         self._losses.clear()
         self._losses.extend(state["losses"])
         self._returns, self._farthest = state["returns"], state["farthest"]
+
+    def tensors(self, step: int, rank: int = 0) -> dict[str, Tensor]:
+        """The states in the ring by name, divided as the parameters are; not that of `step` itself.
+
+        `rank` names the random states, which each process has of its own.
+        """
+        named = [f"parameter.{number}" for number in range(len(self._optimizer.parameters))]
+        state = self._optimizer.state_dict()
+        like = dict(zip(named, self._optimizer.parameters, strict=True)) | state
+        found: dict[str, Tensor] = {}
+        for kept in self._ring:
+            if kept.step != step:
+                pairs = zip(like.items(), kept.tensors, strict=True)
+                found |= {f"{kept.step}.{n}": divided_like(own, t) for (n, t), own in pairs}
+                found |= {f"{kept.step}.random.{kind}.{rank}": t for kind, t in kept.random.items()}
+        return found

@@ -34,7 +34,8 @@ class ParallelSettings(Settings):
     while parameters, gradient and optimizer are 8 GiB at most."""
     tensor: int = Field(default=1, gt=0)
     """Processes that share each layer's heads and hidden units (tensor parallelism); keep them on
-    one machine. It must divide n_heads, n_kv_heads, hidden_dim and the number of processes."""
+    one machine. It must divide n_heads, n_kv_heads, hidden_dim (and an expert's) and the number of
+    processes."""
     timeout: int = Field(default=600, gt=0)
     """Seconds that a process waits for the others in a step before it takes one for dead."""
 
@@ -52,16 +53,24 @@ class Parallel:
     """All processes."""
     is_main: bool = True
     """Whether this process writes files and talks to the user."""
+    divides: bool = False
+    """Whether each process holds a part of the model only: `spread` then takes one on the meta
+    device, which has shapes and no numbers, and makes room for this process's parts."""
 
     def spread(self, model: Transformer, device: torch.device) -> None:
         """Bring a model to the device, in place, divided among the processes where they divide it.
 
         Call it before the optimizer is built, with a model that is the same in every process.
+        Weights that were on the meta device are arbitrary afterwards: fill them.
         """
         model.to(device)
 
     def gather(self, model: Transformer) -> Transformer:
-        """The whole model on this process's device; the model itself where it is not divided."""
+        """The whole model in the main process; the model itself where it is not divided.
+
+        All processes must take part. In the others, of a model that is divided, only its form is
+        given: its shapes, on the meta device.
+        """
         return model
 
     def objective(self, model: Transformer, loss: Loss = NEXT_TOKEN) -> Objective:
@@ -139,10 +148,9 @@ def _check(settings: ParallelSettings, world_size: int, config: ModelConfig) -> 
             f"parallel.strategy ddp keeps the model whole, which parallel.tensor {tensor} divides; "
             'set parallel.strategy="fsdp", or parallel.tensor=1.'
         )
-    if config.n_experts is not None or config.qk_norm == "whole":
-        what = "has experts" if config.n_experts is not None else "normalizes across all heads"
+    if config.qk_norm == "whole":
         raise HornbookError(
-            f"parallel.tensor {tensor} divides heads and hidden units, which a model that {what} "
+            f"parallel.tensor {tensor} divides heads, which a model that normalizes across all heads "
             "does not allow; set parallel.tensor=1."
         )
     counts = {
@@ -151,6 +159,9 @@ def _check(settings: ParallelSettings, world_size: int, config: ModelConfig) -> 
         "n_kv_heads, of which there": config.kv_heads,
         "the hidden units of a layer, of which there": config.mlp_dim,
     }
+    if config.n_experts is not None:
+        width = config.expert_dim or config.mlp_dim
+        counts["the hidden units of an expert, of which there"] = width
     for name, count in counts.items():
         if count % tensor:
             fitting = [n for n in range(1, 65) if all(c % n == 0 for c in counts.values())]

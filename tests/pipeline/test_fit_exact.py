@@ -166,20 +166,31 @@ def assert_same(folder: Path, model: Transformer, whole: tuple[Path, Transformer
 
 
 @pytest.mark.parametrize(
-    ("number", "raised"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)]
+    ("number", "raised", "at", "kept"),
+    [
+        (signal.SIGINT, KeyboardInterrupt, 17, [12, 17]),
+        (signal.SIGTERM, Terminated, 17, [12, 17]),
+        (signal.SIGTERM, Terminated, 43, [36, 43]),  # the noise makes it go back to step 40
+        (signal.SIGTERM, Terminated, 44, [36, 44]),  # as the first thing that it does
+    ],
 )
 def test_a_signal_saves_and_the_run_goes_on_exactly(
-    tmp_path: Path, whole: tuple[Path, Transformer], number: int, raised: type[BaseException]
+    tmp_path: Path,
+    whole: tuple[Path, Transformer],
+    number: int,
+    raised: type[BaseException],
+    at: int,
+    kept: list[int],
 ) -> None:
     class Signalled(Data):
-        at = 17
-
         def happen(self) -> None:
             os.kill(os.getpid(), number)
 
+    data = Signalled(tokens(), LENGTH)
+    data.at = at
     with pytest.raises(raised):
-        fit(task(Signalled(tokens(), LENGTH)), tmp_path, CPU)
-    assert list(CheckpointFolder(tmp_path / "checkpoints").steps()) == [12, 17]
+        fit(task(data), tmp_path, CPU)
+    assert list(CheckpointFolder(tmp_path / "checkpoints").steps()) == kept
     again = task()
     fit(again, tmp_path, CPU)
     assert_same(tmp_path, again.model, whole)

@@ -172,8 +172,7 @@ def test_one_process_makes_and_agrees_with_itself() -> None:
     assert ONE.as_main("own") == "own"
 
 
-def test_adapters_and_tensor_parallelism_are_refused_before_anything_is_trained(
-    recipe: Path,
-) -> None:
-    with pytest.raises(HornbookError, match=r"parallel.tensor 2 cannot divide .* LoRA"):
-        check_examples(load_recipe(recipe, ["parallel.tensor=2"]), "classify")
+def test_dora_and_tensor_parallelism_are_refused_before_anything_is_trained(recipe: Path) -> None:
+    both = load_recipe(recipe, ["parallel.tensor=2", "lora.dora=true"])
+    with pytest.raises(HornbookError, match=r"parallel.tensor 2 divides .* lengths of whole rows"):
+        check_examples(both, "classify")

@@ -16,11 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tiny_training import CPU, VOCAB, tiny_model
+from tiny_training import CPU, VOCAB, tiny_config
 
+from hornbook.finetuning.lora import LoRASettings, apply_lora
 from hornbook.model.transformer import Transformer
 from hornbook.processes import joined_processes
 from hornbook.sampling.batch import IGNORE, Batch
+from hornbook.training.fresh import draw_parts, form_of
 from hornbook.training.loop import Step, train_steps
 from hornbook.training.optimizer import Optimizer
 from hornbook.training.parallel import Parallel, ParallelSettings, make_parallel
@@ -58,6 +60,8 @@ class Case:
     settings: dict[str, Any] = field(default_factory=dict)
     model: dict[str, Any] = field(default_factory=dict)
     parallel: dict[str, Any] = field(default_factory=dict)
+    lora: dict[str, Any] | None = None
+    """Settings of an adapter on the model, which alone is trained then."""
     steps: int = STEPS
 
     def training(self) -> TrainingSettings:
@@ -68,13 +72,25 @@ class Case:
 class Training:
     """A case as one process runs it."""
 
-    def __init__(self, case: Case, world_size: int) -> None:
+    def __init__(self, case: Case, world_size: int, look: bool = True) -> None:
+        """`look` at the whole model's weights before anything is trained, in `start`."""
         self.case, self.settings = case, case.training()
-        self.model = tiny_model(**case.model)
+        generator = torch.Generator().manual_seed(1)
+        config = tiny_config(**case.model)
         runtime = replace(CPU, world_size=world_size)
         settings = ParallelSettings.model_validate(case.parallel)
+        with torch.device("meta"):
+            self.model = Transformer(config)
         self.parallel: Parallel = make_parallel(settings, runtime, self.model)
+        in_parts = self.parallel.divides and case.lora is None
+        if not in_parts:
+            self.model = Transformer(config, generator)
+        if case.lora is not None:
+            apply_lora(self.model, LoRASettings.model_validate(case.lora))
         self.parallel.spread(self.model, CPU.device)
+        if in_parts:
+            draw_parts(self.model, generator)
+        self.start = sums_of(self.parallel.gather(self.model)) if look else {}
         self.optimizer = Optimizer(self.model, self.settings, CPU.dtype, self.parallel)
 
     def steps(
@@ -104,12 +120,15 @@ class Training:
             "losses": [step.loss for step in steps],
             "norms": [step.grad_norm for step in steps],
             "tokens": [step.tokens for step in steps],
+            "start": self.start,
             "weights": sums_of(whole),
         }
 
 
 def sums_of(model: Transformer) -> dict[str, float]:
-    """One number for each parameter, by its name."""
+    """One number for each parameter, by its name; none where it is not whole in this process."""
+    if form_of(model):
+        return {}
     with torch.no_grad():
         return {n: p.double().square().sum().sqrt().item() for n, p in model.named_parameters()}
 
@@ -127,7 +146,10 @@ MODERN = {
     "tied_embeddings": False,
 }
 WITH_BIASES = {"qk_norm": True, "n_heads": 4, "token_shift": True}
+EXPERTS = {"n_experts": 4, "experts_per_token": 2, "expert_dim": 8}
 ADAMW = {"optimizer": "adamw"}
+LORA = {"rank": 4}
+SOME_LORA = {"rank": 4, "targets": ("query", "down")}
 CASES = {
     "ddp adamw": Case({**ADAMW, "micro_batch_size": 1}, {}, {"strategy": "ddp"}),
     "ddp muon": Case({}, MODERN, {"strategy": "ddp"}, steps=15),
@@ -135,6 +157,10 @@ CASES = {
     "fsdp muon": Case({"micro_batch_size": 1}, MODERN, {"strategy": "fsdp"}),
     "tensor adamw": Case(ADAMW, WITH_BIASES, {"tensor": 2}, steps=15),
     "tensor muon": Case({}, MODERN, {"tensor": 2}, steps=15),
+    "tensor experts": Case({}, {**MODERN, **EXPERTS}, {"tensor": 2}, steps=15),
+    "tensor lora": Case(ADAMW, WITH_BIASES, {"tensor": 2}, LORA, steps=15),
+    "tensor lora on some": Case(ADAMW, MODERN, {"tensor": 2}, SOME_LORA, steps=15),
+    "fsdp experts": Case({}, {**MODERN, **EXPERTS}, {"strategy": "fsdp"}, steps=15),
 }
 
 
@@ -143,7 +169,27 @@ def same_everywhere(folder: Path, world_size: int) -> dict[str, Any]:
     return {name: Training(case, world_size).run() for name, case in CASES.items()}
 
 
-CHECKS: dict[str, Callable[[Path, int], dict[str, Any]]] = {"same": same_everywhere}
+WIDE = {"vocab_size": 1000, "embed_dim": 512, "n_layers": 8, "n_heads": 8}
+
+
+def memory_of_a_start(folder: Path, world_size: int) -> dict[str, Any]:
+    """Bytes of a whole model, and how far this process's memory rises until it has its parts."""
+    before = peak_memory()
+    training = Training(Case(model=WIDE, parallel={"strategy": "fsdp"}), world_size, look=False)
+    risen = peak_memory() - before
+    return {"whole": sum(4 * p.numel() for p in training.model.parameters()), "risen": risen}
+
+
+def peak_memory() -> int:
+    """Bytes of memory that this process has held at most."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+
+
+CHECKS: dict[str, Callable[[Path, int], dict[str, Any]]] = {
+    "same": same_everywhere,
+    "memory": memory_of_a_start,
+}
 
 
 def start(

@@ -39,6 +39,7 @@ def test_losses_are_those_of_one_process(
     assert several["tokens"] == one["tokens"]
     assert several["losses"] == pytest.approx(one["losses"], abs=1e-5)
     assert several["norms"] == pytest.approx(one["norms"], rel=2e-3)
+    assert several["start"] == one["start"]  # each process keeps its parts of the same numbers
     assert several["weights"].keys() == one["weights"].keys()
     for name, length in one["weights"].items():
         assert several["weights"][name] == pytest.approx(length, abs=2e-3), name
@@ -48,8 +49,14 @@ def test_losses_are_those_of_one_process(
 def test_all_processes_come_to_the_same_bits(
     world: int, together: dict[int, list[dict[str, Any]]]
 ) -> None:
-    first, *others = together[world]
+    first, *others = (_told_by_all(found) for found in together[world])
     assert all(other == first for other in others)
+
+
+def _told_by_all(found: dict[str, Any]) -> dict[str, Any]:
+    """Without what needs the whole model, which only the main process has."""
+    own = ("start", "weights")
+    return {case: {k: v for k, v in told.items() if k not in own} for case, told in found.items()}
 
 
 @pytest.mark.parametrize(
@@ -58,7 +65,12 @@ def test_all_processes_come_to_the_same_bits(
         ({"tensor": 2}, 1, {}, "does not divide the processes, of which there are 1; take 1"),
         ({"tensor": 2}, 3, {}, "does not divide the processes, of which there are 3"),
         ({"tensor": 2}, 2, {"qk_norm": "whole"}, "normalizes across all heads does not allow"),
-        ({"tensor": 2}, 2, {"mlp": "swiglu", "n_experts": 4}, "has experts does not allow"),
+        (
+            {"tensor": 2},
+            2,
+            {"mlp": "swiglu", "n_experts": 4, "expert_dim": 21},
+            "the hidden units of an expert, of which there are 21",
+        ),
         ({"tensor": 4}, 4, {}, "does not divide n_heads, of which there are 2; take 1 or 2"),
         ({"tensor": 2}, 2, {"n_kv_heads": 1}, "does not divide n_kv_heads"),
         ({"tensor": 2}, 2, {"hidden_dim": 21}, "the hidden units of a layer"),
@@ -75,6 +87,14 @@ def test_a_division_that_cannot_be_is_refused(
 
 def test_one_process_needs_no_strategy() -> None:
     assert make_parallel(ParallelSettings(strategy="fsdp"), CPU, tiny_model()) is ALONE
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
+def test_no_process_holds_the_whole_model_at_the_start(tmp_path: Path) -> None:
+    """Its half of the weights, and of Muon's momenta as much again; beside it one matrix at a time."""
+    for found in found_by("memory", 2, tmp_path / "memory"):
+        assert found["whole"] > 90e6
+        assert found["risen"] < 1.3 * found["whole"]
 
 
 @pytest.mark.parametrize("rows", [1, 5, 6, 7, 8])

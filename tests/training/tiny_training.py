@@ -17,10 +17,14 @@ CPU = Runtime(torch.device("cpu"), torch.float32, seed=1, reason="a test")
 VOCAB = 23
 
 
-def tiny_model(**changes: object) -> Transformer:
+def tiny_config(**changes: object) -> ModelConfig:
     sizes = {"vocab_size": VOCAB, "context_length": 8, "embed_dim": 16, "n_layers": 2, "n_heads": 2}
+    return ModelConfig.model_validate({**sizes, **changes})
+
+
+def tiny_model(**changes: object) -> Transformer:
     torch.manual_seed(0)
-    return Transformer(ModelConfig.model_validate({**sizes, **changes}))
+    return Transformer(tiny_config(**changes))
 
 
 def random_batch(position: int = 1, rows: int = 4, untrained: float = 0.0) -> Batch:

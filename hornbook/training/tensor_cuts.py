@@ -1,0 +1,142 @@
+"""How the layers of a block are cut among the processes that compute it together.
+
+A layer whose outputs are shared out (whole heads, hidden units) reads all of its input, and each
+process makes some outputs; one that reads what those have made adds its part to a sum over the
+processes (Shoeybi et al. 2019, Megatron-LM, § 3). torch has both for a linear layer. One that carries a
+LoRA adapter is cut here: with the outputs B is cut as the weight is and each process has A whole, with
+the inputs it is the other way round.
+"""
+
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.autograd.function import once_differentiable
+from torch.distributed.device_mesh import DeviceMesh
+from torch.distributed.tensor import Shard, distribute_tensor
+from torch.distributed.tensor.parallel import ColwiseParallel, ParallelStyle, RowwiseParallel
+
+from hornbook.errors import HornbookError
+
+BY_OUTPUTS = ("query", "key", "value", "up", "gate")
+"""Linear layers of a block whose outputs are shared out: whole heads, or hidden units."""
+BY_INPUTS = ("out", "down")
+"""Those that read what the others have made: each process adds its part of the sum."""
+WHOLE = ("router",)
+"""Those that every process computes whole."""
+PARTLY_USED = (".query_norm.", ".key_norm.")
+"""Parameters that every process has whole, but uses for its own heads only: each has a part of the
+gradient."""
+
+
+@runtime_checkable
+class Adapted(Protocol):
+    """A linear layer with a LoRA adapter, see `finetuning/lora.py`."""
+
+    base: nn.Linear
+    A: nn.Parameter
+    B: nn.Parameter
+    magnitude: nn.Parameter | None
+    adds_bias: bool
+
+
+def layer_cuts(block: nn.Module) -> dict[str, ParallelStyle]:
+    """For each linear layer of a block, by its name, how it is cut.
+
+    Raises:
+        HornbookError: one cannot be.
+    """
+    cuts: dict[str, ParallelStyle] = {}
+    for name, module in block.named_modules():
+        owner, _, kind = name.rpartition(".")
+        if isinstance(module, Adapted):
+            if module.magnitude is not None:
+                raise HornbookError(
+                    f"parallel.tensor: {name} has the lengths of its rows trained (lora.dora), which no "
+                    "process knows of a layer that is divided; set lora.dora=false, or "
+                    "parallel.tensor=1."
+                )
+            cuts[name] = CutAdapter(by_outputs=kind in BY_OUTPUTS)
+        elif isinstance(module, nn.Linear) and owner not in cuts and kind not in WHOLE:
+            if kind not in BY_OUTPUTS + BY_INPUTS:
+                raise HornbookError(
+                    f"parallel.tensor: the layer {name} cannot be divided; set parallel.tensor=1."
+                )
+            cuts[name] = ColwiseParallel() if kind in BY_OUTPUTS else RowwiseParallel()
+    return cuts
+
+
+def partly_used(model: nn.Module) -> list[nn.Parameter]:
+    """The parameters whose gradient has to be added up over the processes of a block."""
+    found = [p for name, p in model.named_parameters() if any(n in name for n in PARTLY_USED)]
+    for name, module in model.named_modules():
+        if isinstance(module, Adapted) and name.startswith("blocks."):
+            found.append(module.A if name.endswith(BY_OUTPUTS) else module.B)
+    return found
+
+
+class CutAdapter(ParallelStyle):
+    """Cuts a linear layer and the adapter on it."""
+
+    def __init__(self, by_outputs: bool) -> None:
+        """Else by inputs."""
+        super().__init__()
+        self.by_outputs = by_outputs
+
+    def _apply(self, module: nn.Module, device_mesh: DeviceMesh) -> nn.Module:
+        """Called by `parallelize_module`."""
+        assert isinstance(module, Adapted)
+        group = device_mesh.get_group()
+        dim = 0 if self.by_outputs else 1
+        module.base.weight = _cut(module.base.weight, device_mesh, dim)
+        if self.by_outputs:
+            module.B = _cut(module.B, device_mesh, 0)
+            if module.base.bias is not None:
+                module.base.bias = _cut(module.base.bias, device_mesh, 0)
+            module.register_forward_pre_hook(lambda _, given: (_ReadByAll.apply(given[0], group),))  # type: ignore[no-untyped-call]
+        else:
+            module.A = _cut(module.A, device_mesh, 1)
+            module.adds_bias = device_mesh.get_local_rank() == 0
+            module.register_forward_hook(lambda _, given, made: _AddedUp.apply(made, group))  # type: ignore[no-untyped-call]
+        return module
+
+
+def _cut(parameter: nn.Parameter, mesh: DeviceMesh, dim: int) -> nn.Parameter:
+    """The same in every process before, of which each keeps a part: nothing is sent."""
+    divided = distribute_tensor(parameter.detach(), mesh, [Shard(dim)], src_data_rank=None)
+    return nn.Parameter(divided, parameter.requires_grad)
+
+
+class _ReadByAll(torch.autograd.Function):
+    """An input that each process uses for some outputs: its gradient is the sum of theirs."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, group: Any) -> Tensor:
+        """The same."""
+        ctx.group = group
+        return x.view_as(x)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *slopes: Tensor) -> Any:
+        """Added up."""
+        summed = slopes[0].clone(memory_format=torch.contiguous_format)
+        distributed.all_reduce(summed, group=ctx.group)
+        return summed, None
+
+
+class _AddedUp(torch.autograd.Function):
+    """An output of which each process has made a part of the sum."""
+
+    @staticmethod
+    def forward(ctx: Any, y: Tensor, group: Any) -> Tensor:
+        """Added up."""
+        summed = y.clone(memory_format=torch.contiguous_format)
+        distributed.all_reduce(summed, group=group)
+        return summed
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *slopes: Tensor) -> Any:
+        """The same."""
+        return slopes[0], None
