@@ -148,7 +148,7 @@ class Transformer(nn.Module):
             if isinstance(module, NORMS | Embedding):
                 module.reset_parameters()
 
-    def draws(self) -> Iterator[tuple[nn.Parameter, Draw]]:
+    def draws(self) -> Iterator[tuple[Tensor, Draw]]:
         """The random parameters with how each is drawn, in the order in which they are; some twice."""
         draws_of = _draws_as_torch if self.config.init == "torch" else _draws_as_gpt2
         for module in self.modules():
@@ -280,13 +280,13 @@ class Transformer(nn.Module):
         return logits
 
 
-def _draws_as_gpt2(module: nn.Linear | nn.Embedding) -> Iterator[tuple[nn.Parameter, Draw]]:
+def _draws_as_gpt2(module: nn.Linear | nn.Embedding) -> Iterator[tuple[Tensor, Draw]]:
     yield module.weight, partial(_normal, INIT_STD)
     if isinstance(module, nn.Linear) and module.bias is not None:
         yield module.bias, _zeros
 
 
-def _draws_as_torch(module: nn.Linear | nn.Embedding) -> Iterator[tuple[nn.Parameter, Draw]]:
+def _draws_as_torch(module: nn.Linear | nn.Embedding) -> Iterator[tuple[Tensor, Draw]]:
     if isinstance(module, nn.Embedding):
         yield module.weight, partial(_normal, 1.0)
         return

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 OfChunk = Callable[[Tensor, Tensor], tuple[Tensor, ...]]
 """Of rows (some, embed_dim) and their targets (some,): the summed loss, float32 (), its gradient by
@@ -31,17 +32,22 @@ class _InChunks(torch.autograd.Function):
         """Sums over the chunks."""
         loss = torch.zeros((), dtype=torch.float32, device=rows.device)
         row_slopes = torch.empty_like(rows)
-        slopes = [torch.zeros_like(tensor) for tensor in trained]
+        slopes: list[Tensor] = []
         for start in range(0, len(rows), chunk):
             part = slice(start, start + chunk)
             part_loss, row_slopes[part], *more = of_chunk(rows[part], targets[part])
             loss += part_loss
+            if not slopes:
+                slopes = [some.to(t.dtype) for some, t in zip(more, trained, strict=True)]
+                continue
             for total, some in zip(slopes, more, strict=True):
                 total += some
-        ctx.save_for_backward(row_slopes, *slopes)
+        ctx.slopes = [row_slopes, *(slopes or map(torch.zeros_like, trained))]
         return loss
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *upstream: Tensor) -> Any:
-        """Nothing for `of_chunk`, `chunk` and `targets`."""
-        return None, None, None, *(slope * upstream[0] for slope in ctx.saved_tensors)
+        """Nothing for `of_chunk`, `chunk` and `targets`; for the others in the memory kept: once."""
+        slopes, ctx.slopes = ctx.slopes, None
+        return None, None, None, *(slope.mul_(upstream[0]) for slope in slopes)

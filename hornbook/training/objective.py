@@ -12,7 +12,7 @@ from hornbook.model.transformer import SoftcappedHead, Transformer
 from hornbook.sampling.batch import IGNORE, Batch
 from hornbook.training.chunks import loss_in_chunks
 from hornbook.training.frozen_head import frozen_head_loss
-from hornbook.training.head_loss import head_loss
+from hornbook.training.head_loss import head_loss, loss_in_cache
 
 CPU_LOGITS_AT_ONCE = 2**20
 """4 MiB of float32, which stay in the cache: quicker than a whole batch's logits in memory."""
@@ -103,6 +103,8 @@ def _nll(rows: Tensor, head: nn.Linear, targets: Tensor) -> Tensor:
         losses = [_nll_of_chunk(r, head, t) for r, t in _chunks(rows, targets, chunk)]
         return torch.stack(losses).sum()
     if _is_plain(head):
+        if rows.device.type == "cpu":
+            return loss_in_cache(rows, head.weight, targets)
         return head_loss(rows, head.weight, targets, chunk)
     if _is_frozen(head) and rows.device.type == "cpu":
         return frozen_head_loss(rows, head.weight, targets)

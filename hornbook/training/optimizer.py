@@ -14,6 +14,8 @@ from hornbook.training.shards import is_divided, local_gradient
 
 Named = dict[str, nn.Parameter]
 MUON, ADAMW = "muon.", "adamw."
+EPS = 1e-6
+"""Added to the gradient's length before it is divided by it, as torch does."""
 
 
 class Optimizer:
@@ -76,11 +78,15 @@ class Optimizer:
         """
         divided = any(is_divided(parameter) for parameter in self.parameters)
         if longest and not divided:
-            return nn.utils.clip_grad_norm_(self.parameters, longest)
+            norm = nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
+            # Asking a GPU whether it has to be shortened would take longer than to multiply by 1.
+            if norm.device.type != "cpu" or not norm <= longest - EPS:
+                nn.utils.clip_grads_with_norm_(self.parameters, longest, norm)
+            return norm
         norm = self._parallel.norm(self.parameters)
         if longest:
             gradients = [local_gradient(parameter) for parameter in self.parameters]
-            share = torch.clamp(longest / (norm + 1e-6), max=1.0)  # as clip_grad_norm_ has it
+            share = torch.clamp(longest / (norm + EPS), max=1.0)  # as clip_grad_norm_ has it
             torch._foreach_mul_([g for g in gradients if g is not None], share)
         return norm
 

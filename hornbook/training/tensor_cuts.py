@@ -101,7 +101,7 @@ class CutAdapter(ParallelStyle):
         return module
 
 
-def _cut(parameter: nn.Parameter, mesh: DeviceMesh, dim: int) -> nn.Parameter:
+def _cut(parameter: Tensor, mesh: DeviceMesh, dim: int) -> nn.Parameter:
     """The same in every process before, of which each keeps a part: nothing is sent."""
     divided = distribute_tensor(parameter.detach(), mesh, [Shard(dim)], src_data_rank=None)
     return nn.Parameter(divided, parameter.requires_grad)

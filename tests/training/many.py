@@ -174,6 +174,7 @@ WIDE = {"vocab_size": 1000, "embed_dim": 512, "n_layers": 8, "n_heads": 8}
 
 def memory_of_a_start(folder: Path, world_size: int) -> dict[str, Any]:
     """Bytes of a whole model, and how far this process's memory rises until it has its parts."""
+    Training(CASES["fsdp adamw"], world_size)  # has torch import what takes memory by itself
     before = peak_memory()
     training = Training(Case(model=WIDE, parallel={"strategy": "fsdp"}), world_size, look=False)
     risen = peak_memory() - before

@@ -1,25 +1,30 @@
 import functools
+from collections.abc import Callable
 
 import pytest
 import torch
 from tiny_training import VOCAB, random_batch, tiny_model
+from torch import Tensor
 
 from hornbook.training import head_loss as module
-from hornbook.training.head_loss import chunk_loss, compiled_loss
+from hornbook.training.head_loss import chunk_loss, compiled_loss, loss_in_cache
 from hornbook.training.objective import loss_sum
 
 BY_HAND = functools.partial(compiled_loss, of_chunk=chunk_loss)
 
 
+@pytest.mark.parametrize("way", [BY_HAND, loss_in_cache])
 @pytest.mark.parametrize("at_once", [2**20, VOCAB * 9])  # one chunk, and chunks of 8 rows
 @pytest.mark.parametrize("untrained", [0.0, 0.6])
 def test_loss_and_gradient_are_those_of_float64(
-    monkeypatch: pytest.MonkeyPatch, at_once: int, untrained: float
+    monkeypatch: pytest.MonkeyPatch, at_once: int, untrained: float, way: Callable[..., Tensor]
 ) -> None:
     monkeypatch.setattr(module, "LOGITS_AT_ONCE", at_once)
+    monkeypatch.setattr(module, "CPU_BYTES_AT_ONCE", 4 * at_once)
+    monkeypatch.setattr(module, "IN_CACHE", at_once // 4)
     batch = random_batch(rows=5, untrained=untrained)
     ours, exact = tiny_model().train(), tiny_model().double().train()
-    ours.loss_in_training = BY_HAND
+    ours.loss_in_training = way
     losses = [loss_sum(model, batch)[0] for model in (ours, exact)]
     for loss in losses:
         (3 * loss).backward()
@@ -28,10 +33,11 @@ def test_loss_and_gradient_are_those_of_float64(
         torch.testing.assert_close(mine.grad.double(), theirs.grad, rtol=1e-4, atol=1e-4)
 
 
-def test_under_autocast_only_products_are_narrow() -> None:
+@pytest.mark.parametrize("way", [BY_HAND, loss_in_cache])
+def test_under_autocast_only_products_are_narrow(way: Callable[..., Tensor]) -> None:
     batch = random_batch()
     by_hand, usual = tiny_model().train(), tiny_model().train()
-    by_hand.loss_in_training = BY_HAND
+    by_hand.loss_in_training = way
     found = []
     for model in (by_hand, usual):
         with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -43,9 +49,10 @@ def test_under_autocast_only_products_are_narrow() -> None:
     torch.testing.assert_close(*(gradient for _, gradient in found), rtol=0.05, atol=0.02)
 
 
-def test_nothing_trained_is_a_loss_of_zero() -> None:
+@pytest.mark.parametrize("way", [BY_HAND, loss_in_cache])
+def test_nothing_trained_is_a_loss_of_zero(way: Callable[..., Tensor]) -> None:
     model = tiny_model().train()
-    model.loss_in_training = BY_HAND
+    model.loss_in_training = way
     loss = loss_sum(model, random_batch(untrained=1.1))[0]
     loss.backward()
     assert loss.item() == 0
