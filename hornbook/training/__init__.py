@@ -3,11 +3,12 @@
 - `settings.py`: the few numbers that a run is made of.
 - `schedule.py`: how many steps that makes, and the learning rate at each (`plan_training`).
 - `objective.py`: the loss of a batch, summed over its trained positions; `chunks.py`: without holding
-  all logits at once; `head_loss.py`: its gradient by hand, for a compiler.
+  all logits at once; `head_loss.py`: its gradient by hand, for a cache or a compiler.
 - `muon.py`, `adamw.py`, `optimizer.py`: Muon for the blocks' matrices, AdamW for the rest, as one.
 - `loop.py`: `train_steps`, the generator of steps that the caller drives.
 - `parallel.py`: how a training is spread over processes; `distributed.py`: DDP, FSDP2 and tensor
-  parallelism; `shards.py`: tensors of which each process holds a part.
+  parallelism; `tensor_cuts.py`: how a block's layers are cut; `shards.py`: tensors of which each
+  process holds a part; `fresh.py`: first weights where no process has room for all.
 - `evaluation.py`: loss, perplexity and bits per byte on data held out.
 - `metrics.py`: the run's curve, one JSON line at a time; `trackers.py`: TensorBoard, W&B, Trackio.
 - `flops.py`: what a token costs, what the device can do, and the share of it that is used (MFU).

@@ -17,9 +17,16 @@ from many import CASES, Case, Training
 import hornbook.checkpoints.sharded as sharded
 from hornbook.checkpoints.folder import CheckpointFolder
 from hornbook.checkpoints.saver import Saver
-from hornbook.checkpoints.sharded import ShardedFolder, load_training_parts, load_weights_parts
+from hornbook.checkpoints.sharded import (
+    ShardedFolder,
+    load_guard_parts,
+    load_training_parts,
+    load_weights_parts,
+)
 from hornbook.checkpoints.store import Content, gather_content, load_training_state, load_weights
 from hornbook.errors import HornbookError
+from hornbook.training.guard import Spike, SpikeGuard
+from hornbook.training.shards import local
 
 STOP, STEPS = 4, 10
 SAVED = {
@@ -37,13 +44,16 @@ def begun(case: Case, world_size: int) -> Training:
     return training
 
 
-def content_of(training: Training, step: int) -> Content:
+def content_of(
+    training: Training, step: int, guard: dict[str, torch.Tensor] | None = None
+) -> Content:
     """What the checkpoint of a step holds."""
     return gather_content(
         training.model,
         tokenizer_fingerprint="a" * 64,
         optimizer=training.optimizer,
         state={"step": step, "position": step},
+        guard=guard,
         rank=training.parallel.rank,
     )
 
@@ -67,7 +77,7 @@ def save(training: Training, folder: Path, step: int = STOP) -> None:
         saver.save(step, content_of(training, step), 1.5)
 
 
-def losses_from(training: Training, checkpoint: Path) -> list[float]:
+def losses_from(training: Training, checkpoint: Path, steps: int = STEPS) -> list[float]:
     """The losses of a training that goes on from a checkpoint, to its end."""
     torch.manual_seed(7)  # not what the checkpoint is to bring back
     if training.parallel.world_size == 1:
@@ -76,7 +86,7 @@ def losses_from(training: Training, checkpoint: Path) -> list[float]:
     else:
         load_weights_parts(checkpoint, training.model)
         state = load_training_parts(checkpoint, training.optimizer, training.parallel.rank)
-    return [step.loss for step in training.steps(state["step"])]
+    return [step.loss for step in islice(training.steps(state["step"]), steps)]
 
 
 def save_and_go_on(folder: Path, world_size: int) -> dict[str, Any]:
@@ -95,7 +105,39 @@ def save_and_go_on(folder: Path, world_size: int) -> dict[str, Any]:
             "weights": many.sums_of(first.parallel.gather(first.model)),
         }
     found["fault"] = fault_of_one(first, folder / "fsdp")
+    found["guard"] = guard_before_and_after(folder, world_size)
     return found
+
+
+def guard_before_and_after(folder: Path, world_size: int) -> dict[str, Any]:
+    """What a spike guard puts back of a model that is divided twice, and after a resume."""
+    case, found = SAVED["tensor"], {}
+    training = begun(case, world_size)
+    guard = SpikeGuard(training.optimizer, training.settings, 6.0)
+    for step in islice(training.steps(), STOP):
+        if step.index < STOP:  # of the states after steps 1, 2 and 3 the last two are kept
+            guard.look_at(step.index, step.index, step.loss)
+            guard.snapshot(step.index)
+    rank, on_disk = training.parallel.rank, CheckpointFolder(folder / "guard")
+    content = content_of(training, STOP, guard.tensors(STOP, rank))
+    with Saver(ShardedFolder(on_disk, training.parallel).write) as saver:
+        saver.save(STOP, content, 1.5)
+    again = begun(case, world_size)
+    losses_from(again, on_disk.place(STOP), steps=0)
+    resumed = SpikeGuard(again.optimizer, again.settings, 6.0)
+    resumed.load_state_dict(guard.state_dict())
+    load_guard_parts(on_disk.place(STOP), resumed.tensors(STOP, rank))
+    for name, one, of in (("before", guard, training), ("after", resumed, again)):
+        back = one.go_back(Spike(STOP, STOP, 9.0, 1.0, 8.0))
+        random = torch.get_rng_state().double().sum().item()
+        found[name] = {"step": back, "random": random, "weights": parts_of(of)}
+    return found
+
+
+def parts_of(training: Training) -> dict[str, float]:
+    """One number for this process's part of each parameter."""
+    named = training.model.named_parameters()
+    return {n: local(p.detach()).double().square().sum().item() for n, p in named}
 
 
 def fault_of_one(training: Training, folder: Path) -> dict[str, Any]:

@@ -95,6 +95,12 @@ def test_the_model_can_be_opened_by_one_process(
     assert lengths == pytest.approx(found[case]["weights"], rel=1e-12)
 
 
+def test_a_guard_goes_back_as_far_after_a_resume(saved: tuple[Path, dict[str, Any]]) -> None:
+    found = saved[1]["guard"]
+    assert found["before"]["step"] == 2
+    assert found["after"] == found["before"]
+
+
 def test_a_fault_of_one_process_is_all_processes(saved: tuple[Path, dict[str, Any]]) -> None:
     folder, found = saved
     assert "could not be written" in found["fault"]["said"]
