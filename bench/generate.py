@@ -2,27 +2,30 @@
 
     python bench/generate.py [--tokens 48] [--rounds 3]
 
-GPT-2 124M with random weights, one text, greedy, 2 threads. "Bound" is the bytes of weights read for
-a token divided by the bandwidth of copying memory, counted as bytes read and written (as STREAM does)
-and as bytes copied.
+GPT-2 124M with random weights, one text, greedy, 2 threads. "transformers" is in the dtype that its
+`from_pretrained` takes of itself. "Bound" is the bytes of weights read for a token divided by the
+bandwidth of copying memory: bytes copied in a second (each is read once and written once).
 """
 
 import argparse
 import json
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
 from typing import Any
 
 import torch
 
-from hornbook.inference.decoder import Decoder
-from hornbook.inference.int8 import Int8Linear
-from hornbook.inference.weights import NarrowLinear, Weights
+from hornbook.inference.generate import GenerationSettings, generate
+from hornbook.inference.weights import Weights, prepared
 from hornbook.model.presets import ModelSettings, resolve
 from hornbook.model.transformer import Transformer
+from hornbook.runtime import RuntimeSettings, choose_runtime
 
 VOCAB, PROMPT = 50_257, 32
+WIDTHS: dict[Weights, int] = {"float32": 4, "bfloat16": 2, "int8": 1}
+"""Bytes of a weight."""
 
 
 def copied_bytes_per_second() -> float:
@@ -40,32 +43,36 @@ def copied_bytes_per_second() -> float:
 def hornbook(weights: Weights) -> tuple[Callable[[int], float], int]:
     """A function that writes so many tokens, and the bytes of weights that each of them reads."""
     model = Transformer(resolve(ModelSettings(preset="gpt2-small"), VOCAB)).eval()
-    decoder = Decoder(model, 1, weights=weights)
-    read = sum(
-        module.weight.nbytes
-        for module in decoder.model.modules()
-        if isinstance(module, torch.nn.Linear | NarrowLinear | Int8Linear)
+    bytes_read = sum(
+        layer.weight.numel() * WIDTHS[weights]
+        for layer in model.modules()
+        if isinstance(layer, torch.nn.Linear)
     )
+    model = prepared(model, weights)
 
-    def write(count: int) -> float:
-        cache = decoder.new_cache()
-        logits = decoder.read([1] * PROMPT, cache)
-        decoder.cache.join(cache)
+    def seconds(count: int) -> float:
+        settings = GenerationSettings(temperature=0, max_new_tokens=count)
         started = time.perf_counter()
-        for _ in range(count):
-            logits = decoder.step([int(logits.argmax())])
-        seconds = time.perf_counter() - started
-        decoder.cache.leave(0)
-        return count / seconds
+        assert len(list(generate(model, [1] * PROMPT, settings))) == count
+        return time.perf_counter() - started
 
-    return write, read
+    return lambda count: count / (seconds(count + 1) - seconds(1)), bytes_read
 
 
-def transformers(dtype: torch.dtype) -> Callable[[int], float]:
-    """The same by transformers' `generate`; its first token, which reads the prompt, is not timed."""
-    from transformers import GPT2Config, GPT2LMHeadModel
+def transformers(dtype: torch.dtype | None) -> tuple[Callable[[int], float], torch.dtype]:
+    """The same by transformers' `generate`, and the dtype; without one, that of `from_pretrained` for
+    a model stored in float32, as GPT-2 is published.
 
-    model: Any = GPT2LMHeadModel(GPT2Config()).to(dtype).eval()
+    The first token, which reads the prompt, is not timed.
+    """
+    from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
+
+    model: Any = GPT2LMHeadModel(GPT2Config())
+    if dtype is None:
+        with tempfile.TemporaryDirectory() as folder:
+            model.save_pretrained(folder)
+            model = AutoModelForCausalLM.from_pretrained(folder)
+    model = model.to(dtype or model.dtype).eval()
     ids = torch.ones(1, PROMPT, dtype=torch.int64)
     mask = torch.ones_like(ids)
 
@@ -77,7 +84,7 @@ def transformers(dtype: torch.dtype) -> Callable[[int], float]:
         )  # fmt: skip
         return time.perf_counter() - started
 
-    return lambda count: count / (seconds(count + 1) - seconds(1))
+    return lambda count: count / (seconds(count + 1) - seconds(1)), model.dtype
 
 
 def main() -> None:
@@ -90,11 +97,13 @@ def main() -> None:
     torch.manual_seed(1)
     writers: dict[str, Callable[[int], float]] = {}
     bytes_read: dict[str, int] = {}
-    for weights in ("float32", "bfloat16", "int8"):
+    for weights in WIDTHS:
         name = f"hornbook {weights}"
         writers[name], bytes_read[name] = hornbook(weights)
-    writers["transformers float32"] = transformers(torch.float32)
-    writers["transformers bfloat16"] = transformers(torch.bfloat16)
+    chosen = str(choose_runtime(RuntimeSettings(device="cpu")).dtype).removeprefix("torch.")
+    writers["transformers"], dtype = transformers(None)
+    writers["transformers bfloat16"], _ = transformers(torch.bfloat16)
+    print(json.dumps({"hornbook's choice": chosen, "transformers' default": str(dtype)}))
     rates: dict[str, list[float]] = {name: [] for name in writers}
     with torch.inference_mode():
         for write in writers.values():
@@ -106,11 +115,10 @@ def main() -> None:
     copied = copied_bytes_per_second()
     for name, rate in median.items():
         line = {"name": name, "tokens_per_second": round(rate, 1)}
-        for peer in ("transformers float32", "transformers bfloat16"):
+        for peer in ("transformers", "transformers bfloat16"):
             line[f"times {peer}"] = round(rate / median[peer], 2)
         if name in bytes_read:
-            line["share of bound (read + written)"] = round(rate * bytes_read[name] / copied / 2, 2)
-            line["share of bound (copied)"] = round(rate * bytes_read[name] / copied, 2)
+            line["share of bound"] = round(rate * bytes_read[name] / copied, 2)
         print(json.dumps(line))
     print(json.dumps({"copied GB/s": round(copied / 1e9, 1)}))
 

@@ -27,7 +27,7 @@ class Decoder:
         weights: what the linear layers' weights are kept as, in place of the runtime's dtype.
         vocab_size: how many ids there are tokens for, where the model has more, as padded ones do.
         steady: fill steps up to so many rows that no text's bits hang on how many others there are
-            (see `steady_rows`).
+            (see `steady_rows`), and pack the weights whatever that takes: for a long life.
         adapters: those on `model`, of which each text may be written with one.
     """
 
@@ -44,7 +44,7 @@ class Decoder:
     ) -> None:
         table = model.embedding.token.weight
         narrow = runtime is not None and runtime.dtype == torch.bfloat16
-        self.model = prepared(model, weights or ("bfloat16" if narrow else "float32"))
+        self.model = prepared(model, weights or ("bfloat16" if narrow else "float32"), steady)
         self.device = table.device
         self.config = model.config
         self.rows = rows

@@ -9,12 +9,14 @@ becomes whole numbers from -127 to 127 and one factor, so that its largest weigh
 activations stay as they are). Biases, norms and the table of embeddings stay as they are too.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hornbook.finetuning.quantized import int8_rows
-from hornbook.model.transformer import Transformer
+from hornbook.model.transformer import SoftcappedHead, Transformer
 
 FEW_ROWS = 4
 """Rows up to which a CPU multiplies by the numbers as they are; for more it is quicker to make a matrix
@@ -60,14 +62,34 @@ class Int8Linear(nn.Module):
         return f"in_features={self.in_features}, out_features={self.out_features}"
 
 
+class CappedHead(nn.Module):
+    """A `SoftcappedHead` whose product is another layer's."""
+
+    def __init__(self, product: nn.Module, cap: float) -> None:
+        super().__init__()
+        self.product = product
+        self.cap = cap
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Float (..., inputs) to (..., outputs)."""
+        return self.cap * torch.tanh(self.product(x) / self.cap)
+
+
 def quantize_int8(model: Transformer) -> Transformer:
     """Put int8 layers in the place of a model's linear ones, in place; it can only infer from then on.
 
     A head that shares its matrix with the embedding gets one of its own. Routers of experts stay:
     they are small, and decide.
     """
-    for parent in list(model.modules()):
-        for name, child in list(parent.named_children()):
-            if isinstance(child, nn.Linear) and name != "router":
-                setattr(parent, name, Int8Linear(child))
+    replace_linears(model, Int8Linear)
     return model.requires_grad_(False).eval()
+
+
+def replace_linears(model: Transformer, make: Callable[[nn.Linear], nn.Module]) -> None:
+    """Put what `make` makes of a model's linear layers in their place, but for experts' routers."""
+    for parent in list(model.modules()):
+        for name, layer in list(parent.named_children()):
+            if isinstance(layer, SoftcappedHead):
+                setattr(parent, name, CappedHead(make(layer), layer.cap))
+            elif isinstance(layer, nn.Linear) and name != "router":
+                setattr(parent, name, make(layer))

@@ -13,28 +13,51 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hornbook.inference.int8 import Int8Linear, quantize_int8
+from hornbook.inference.int8 import Int8Linear, replace_linears
+from hornbook.model.attention import MultiHeadAttention, join_projections
 from hornbook.model.transformer import Transformer
+from hornbook.training.products import packed, packed_product
 
 Weights = Literal["float32", "bfloat16", "int8"]
 
+TYPICAL_ROWS = 16
+"""Rows for which packed weights are laid out; other numbers are multiplied as well."""
 
-class NarrowLinear(nn.Module):
-    """A linear layer whose weights are narrower than what goes in and comes out, float32.
 
-    So what lies between the layers (norms, attention, the sums that pass by) stays float32, without
-    the casts of autocast at every operation.
+class PackedLinear(nn.Module):
+    """A linear layer for inference whose weights are packed, and may be narrower than float32.
+
+    Packed: laid out in the blocks in which oneDNN's products read them, once and not at each product.
+    What goes in and comes out is float32, so that what lies between the layers (norms, attention, the
+    sums that pass by) stays float32, without the casts of autocast at every operation.
     """
 
     def __init__(self, layer: nn.Linear, dtype: torch.dtype) -> None:
         super().__init__()
-        self.weight = nn.Parameter(layer.weight.detach().to(dtype), requires_grad=False)
+        self.in_features, self.out_features = layer.in_features, layer.out_features
+        self.dtype = dtype
+        weight = layer.weight.detach().to(dtype)
+        packed_weight = packed(weight, TYPICAL_ROWS)
+        self.packed = packed_weight is not None
         bias = layer.bias
-        self.bias = None if bias is None else nn.Parameter(bias.detach().to(dtype), False)
+        self.register_buffer("weight", weight if packed_weight is None else packed_weight)
+        self.register_buffer("bias", None if bias is None else bias.detach().to(dtype))
+
+    weight: Tensor
+    """(outputs, inputs)."""
+    bias: Tensor | None
+    """(outputs,)."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Float32 (..., inputs) to (..., outputs)."""
-        return F.linear(x.to(self.weight.dtype), self.weight, self.bias).float()
+        narrow = x.to(self.dtype)
+        if self.packed:
+            return packed_product(narrow, self.weight, self.bias).float()
+        return F.linear(narrow, self.weight, self.bias).float()
+
+    def extra_repr(self) -> str:
+        """What `print(model)` shows beside the layer."""
+        return f"in_features={self.in_features}, out_features={self.out_features}"
 
 
 def sharing_copy(model: Transformer) -> Transformer:
@@ -43,25 +66,26 @@ def sharing_copy(model: Transformer) -> Transformer:
     return copy.deepcopy(model, shared)
 
 
-def prepared(model: Transformer, weights: Weights) -> Transformer:
-    """A model for writing with, whose linear layers are as narrow as asked.
+def prepared(model: Transformer, weights: Weights, for_long: bool = False) -> Transformer:
+    """A model for writing with, whose linear layers are as narrow as asked, and packed on a CPU.
 
-    Everything else is shared with `model`, which stays as it is; for float32 it is `model` itself.
+    Queries, keys and values come from one matrix. All but the linear layers is shared with `model`,
+    which stays as it is; one that is prepared already is returned itself, and so is any for float32
+    unless it is `for_long`, since packing takes the time of some tens of tokens.
     """
-    if weights == "float32":
+    wanted = weights != "float32" or (for_long and model.embedding.token.weight.device.type == "cpu")
+    if not wanted or any(isinstance(layer, PackedLinear | Int8Linear) for layer in model.modules()):
         return model
     copied = sharing_copy(model)
+    for module in list(copied.modules()):
+        if isinstance(module, MultiHeadAttention):
+            join_projections(module)
     if weights == "int8":
-        learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        quantize_int8(copied)
-        for parameter in learning:  # what is shared stays as it was
-            parameter.requires_grad_(True)
-        return copied
-    for parent in list(copied.modules()):
-        for name, layer in list(parent.named_children()):
-            if type(layer) is nn.Linear and name != "router":
-                setattr(parent, name, NarrowLinear(layer, torch.bfloat16))
-    return copied
+        replace_linears(copied, Int8Linear)
+    else:
+        dtype = getattr(torch, weights)
+        replace_linears(copied, lambda layer: PackedLinear(layer, dtype))
+    return copied.eval()
 
 
 def steady_rows(model: Transformer, rows: int, further: Iterable[nn.Module] = ()) -> int:
@@ -71,16 +95,16 @@ def steady_rows(model: Transformer, rows: int, further: Iterable[nn.Module] = ()
     order: then a text's logits differ in the last bits with how many are written beside it. Found
     by trying every number of rows on one layer of each shape, of the model's and of `further` ones.
     """
-    layers: dict[tuple[str, torch.Size], nn.Module] = {}
+    layers: dict[tuple[type[nn.Module], int, int], nn.Linear | PackedLinear | Int8Linear] = {}
     for module in chain(model.modules(), further):
-        if isinstance(module, nn.Linear | NarrowLinear | Int8Linear):
-            layers[type(module).__name__, module.weight.shape] = module
+        if isinstance(module, nn.Linear | PackedLinear | Int8Linear):
+            layers[type(module), module.in_features, module.out_features] = module
     device = model.embedding.token.weight.device
     generator = torch.Generator().manual_seed(1)
     fewest = 1
     with torch.inference_mode():
-        for layer in layers.values():
-            probe, inputs = _probe(layer, generator)
+        for (_, inputs, outputs), layer in layers.items():
+            probe = _probe(layer, inputs, outputs, generator)
             half = torch.randn(rows, inputs // 2, generator=generator)
             x = torch.zeros(rows, inputs)
             x[:, : inputs // 2], x[:, inputs // 2 : inputs // 2 * 2] = half, -half
@@ -93,22 +117,28 @@ def steady_rows(model: Transformer, rows: int, further: Iterable[nn.Module] = ()
     return fewest
 
 
-def _probe(layer: nn.Module, generator: torch.Generator) -> tuple[nn.Module, int]:
-    """A layer of the same shape whose outputs are nothing but rounding; and how many inputs it has.
+def _probe(
+    layer: nn.Linear | PackedLinear | Int8Linear,
+    inputs: int,
+    outputs: int,
+    generator: torch.Generator,
+) -> nn.Module:
+    """A layer of the same kind and shape whose outputs are nothing but rounding.
 
     The second half of its weights is the first, so that inputs of which the second half is the first
     one's negative give zero, were it not for the order in which they are summed up. Where what comes
     out is rounded to bfloat16, that order would hardly ever show otherwise.
     """
+    plain = nn.Linear(inputs, outputs, bias=False).requires_grad_(False)
+    half = torch.randn(outputs, inputs // 2, generator=generator)
+    plain.weight.zero_()
+    plain.weight[:, : inputs // 2] = half
+    plain.weight[:, inputs // 2 : inputs // 2 * 2] = half
+    plain.to(layer.weight.device)
+    if isinstance(layer, PackedLinear):
+        return type(layer)(plain, layer.dtype)
+    if isinstance(layer, Int8Linear):
+        return type(layer)(plain)
     probe = copy.deepcopy(layer)
-    weight = probe.weight
-    assert isinstance(weight, Tensor)
-    inputs = weight.shape[1]
-    half = torch.randn(weight.shape[0], inputs // 2, generator=generator)
-    scale = 1.0 if weight.is_floating_point() else 40.0
-    weight.zero_()
-    weight[:, : inputs // 2] = (half * scale).to(weight.dtype)
-    weight[:, inputs // 2 : inputs // 2 * 2] = weight[:, : inputs // 2]
-    if isinstance(probe.bias, Tensor):
-        probe.bias.zero_()
-    return probe, inputs
+    probe.weight, probe.bias = plain.weight, None
+    return probe

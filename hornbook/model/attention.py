@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hornbook.model.config import ModelConfig
-from hornbook.model.kv_cache import LayerCache, RowsLayerCache
+from hornbook.model.kv_cache import LayerCache, RowsLayerCache, Run
 from hornbook.model.norm import build_norm
 from hornbook.model.rotary import Rotation, rotate
 
@@ -37,6 +37,9 @@ class MultiHeadAttention(nn.Module):
         self.value = nn.Linear(config.embed_dim, kv_dim, bias=config.qkv_bias)
         out_bias = config.bias if config.out_bias is None else config.out_bias
         self.out = nn.Linear(q_dim, config.embed_dim, bias=out_bias)
+        self.widths = (q_dim, kv_dim, kv_dim)
+        self.joined: nn.Module | None = None
+        """For inference, one layer in the place of query, key and value, see `join_projections`."""
         self.norms_whole = config.qk_norm == "whole"
         widths = (q_dim, kv_dim) if self.norms_whole else (config.head_dim, config.head_dim)
         self.query_norm = build_norm(config, widths[0]) if config.qk_norm else nn.Identity()
@@ -61,8 +64,7 @@ class MultiHeadAttention(nn.Module):
         `rotation` is that of x's positions, for rotary models. x's keys and values are added to
         the cache. `visible` is as in `attend`.
         """
-        query, key = self._query_and_key(x, rotation)
-        value = self._split(self.value(x))
+        query, key, value = self._projected(x, rotation)
         if isinstance(cache, RowsLayerCache):
             gathered = self._attend_in_rows(query, key, value, cache)
             rows: Tensor = self.out(gathered.transpose(1, 2).flatten(2))
@@ -89,43 +91,60 @@ class MultiHeadAttention(nn.Module):
         Returns:
             Float (batch, heads, tokens, tokens), a row for each query.
         """
-        query, key = self._query_and_key(x, rotation)
+        query, key, _ = self._projected(x, rotation)
         key = key.repeat_interleave(query.shape[1] // key.shape[1], dim=1)
         scores = query / math.sqrt(query.shape[-1]) @ key.transpose(-2, -1)
         return scores if self.softcap is None else self.softcap * torch.tanh(scores / self.softcap)
 
     def weights(self, x: Tensor, rotation: Rotation | None = None) -> Tensor:
         """How much each token gathers from each, to be looked at; as `scores`, each row sums to 1."""
-        query, key = self._query_and_key(x, rotation)
+        query, key, _ = self._projected(x, rotation)
         visible = _visible(query, key)
         if self.window is not None:
             visible = within_window(query, key, self.window)
         return self.scores(x, rotation).masked_fill(~visible, -torch.inf).softmax(dim=-1)
 
-    def _query_and_key(self, x: Tensor, rotation: Rotation | None) -> tuple[Tensor, Tensor]:
-        """(batch, heads, tokens, head_dim) and (batch, kv_heads, tokens, head_dim)."""
-        query = self._normed(self.query(x), self.query_norm)
-        key = self._normed(self.key(x), self.key_norm)
+    def _projected(self, x: Tensor, rotation: Rotation | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries (batch, heads, tokens, head_dim), keys and values (batch, kv_heads, ...)."""
+        if self.joined is not None:
+            query, key, value = self.joined(x).split(self.widths, dim=-1)
+        else:
+            query, key, value = self.query(x), self.key(x), self.value(x)
+        query, key = self._normed(query, self.query_norm), self._normed(key, self.key_norm)
         if self.query_scale is not None:
             query = query * self.query_scale
         if rotation is not None:
             query, key = rotate(query, rotation), rotate(key, rotation)
-        return query, key
+        return query, key, self._split(value)
 
     def _attend_in_rows(
         self, query: Tensor, key: Tensor, value: Tensor, cache: RowsLayerCache
     ) -> Tensor:
         """Each row's one new token attends to its own text, in products of its own.
 
-        So no row's rounding hangs on how long the others are; on a CPU it is quicker, too, than
-        masking what is too long. Rows beyond those in use, which fill a batch up, get zeros.
+        A row's sums hang on its own length alone, however long the others are. Rows beyond those in
+        use, which fill a batch up, get zeros.
         """
-        gathered = torch.zeros_like(query)  # (rows, heads, 1, head_dim)
-        for row, (known, values) in enumerate(cache.extend(key, value)):
-            seen = slice(-min(self.window or known.shape[2], known.shape[2]), None)
-            known, values = known[:, :, seen], values[:, :, seen]
-            gathered[row] = attend(query[row : row + 1], known, values, softcap=self.softcap)[0]
-        return gathered
+        parts = [
+            self._attend_in_run(query[run.rows], keys.to(query.dtype), values.to(query.dtype), run)
+            for run, keys, values in cache.extend(key, value)
+        ]
+        unused = query.shape[0] - sum(len(part) for part in parts)
+        if unused:
+            parts.append(torch.zeros_like(query[:unused]))
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def _attend_in_run(self, query: Tensor, keys: Tensor, values: Tensor, run: Run) -> Tensor:
+        """(rows, heads, 1, head_dim), of each row's last token, as `attend` gives it."""
+        if self.softcap is not None:
+            seen = run.seen == 0
+            rows = zip(query.split(1), keys.split(1), values.split(1), seen.split(1), strict=True)
+            return torch.cat([attend_plainly(q, k, v, 0.0, s, self.softcap) for q, k, v, s in rows])
+        # The heads of a group look at the same keys, as if they were so many tokens.
+        grouped = query.reshape(len(query), keys.shape[1], -1, self.head_dim)
+        mask = run.seen.to(query.dtype)
+        gathered = F.scaled_dot_product_attention(grouped, keys, values, attn_mask=mask)
+        return gathered.reshape(query.shape)
 
     def _normed(self, x: Tensor, norm: nn.Module) -> Tensor:
         """Split into heads and normalized, before or after."""
@@ -136,6 +155,23 @@ class MultiHeadAttention(nn.Module):
         """(batch, tokens, heads * head_dim) to (batch, heads, tokens, head_dim)."""
         batch, tokens, _ = x.shape
         return x.view(batch, tokens, -1, self.head_dim).transpose(1, 2)
+
+
+def join_projections(attention: MultiHeadAttention) -> None:
+    """One matrix, read at once, in place of query, key and value: for inference, as a copy of them."""
+    layers = [attention.query, attention.key, attention.value]
+    if any(type(layer) is not nn.Linear for layer in layers):
+        return  # something else has taken the place of one
+    outputs = sum(attention.widths)
+    bias = layers[0].bias is not None
+    with torch.device("meta"):
+        joined = nn.Linear(layers[0].in_features, outputs, bias=bias)
+    weights, biases = [layer.weight.detach() for layer in layers], [layer.bias for layer in layers]
+    joined.weight = nn.Parameter(torch.cat(weights), requires_grad=False)
+    if bias:
+        joined.bias = nn.Parameter(torch.cat(biases).detach(), requires_grad=False)
+    attention.joined = joined
+    del attention.query, attention.key, attention.value
 
 
 def attend(

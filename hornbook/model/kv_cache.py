@@ -4,7 +4,9 @@ The cache belongs to its caller, one for each conversation or batch; the model k
 `KVCache` holds texts that are read in step, `RowsCache` texts of different lengths.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import groupby
 
 import torch
 from torch import Tensor
@@ -12,6 +14,9 @@ from torch import Tensor
 from hornbook.errors import HornbookError
 from hornbook.model.config import ModelConfig
 from hornbook.model.rotary import RotaryEmbedding, Rotation
+
+BUCKET = 64
+"""Rows of a `RowsCache` attend to whole multiples of so many places."""
 
 
 class LayerCache:
@@ -97,34 +102,60 @@ class KVCache:
             layer.values = layer.values[rows]
 
 
+@dataclass(frozen=True)
+class Run:
+    """Neighbouring rows whose tokens attend in one product: each sees as many places as the others."""
+
+    rows: slice
+    seen: Tensor
+    """Added to the scores: 0 where a row may look, minus infinity beyond its last token; float
+    (rows, 1, 1, places)."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """Where the tokens of one step go in the layers of one size, and which rows attend together."""
+
+    rows: Tensor
+    """Numbers of the rows in use, int64 (rows in use,)."""
+    places: Tensor
+    """The place of each row's new token, int64 (rows in use,)."""
+    first_place: int
+    """That of the first row."""
+    runs: list[Run]
+
+
 class RowsLayerCache:
-    """One attention layer's keys and values of several texts, (rows, kv_heads, capacity, head_dim)."""
+    """One attention layer's keys and values of several texts, (rows, kv_heads, capacity, head_dim).
+
+    A layer with a window has room for that many tokens only: a new one takes the oldest one's place.
+    """
 
     def __init__(self, keys: Tensor, values: Tensor) -> None:
         self.keys = keys
         self.values = values
-        self.rows: Tensor
-        """Numbers of the rows in use, int64 (rows in use,)."""
-        self.lengths: list[int] = []
-        """How many tokens each row in use holds, the ones being read now not among them."""
-        self.places: Tensor
-        """The same, int64 (rows in use,)."""
+        self.step: Step
 
-    def extend(self, key: Tensor, value: Tensor) -> list[tuple[Tensor, Tensor]]:
+    @property
+    def capacity(self) -> int:
+        """Tokens of each row that it has room for."""
+        return self.keys.shape[2]
+
+    def extend(self, key: Tensor, value: Tensor) -> Iterator[tuple[Run, Tensor, Tensor]]:
         """Store one token of each row, `key` and `value` (rows in use or more, kv_heads, 1, head_dim).
 
-        Returns each row's keys and values, (1, kv_heads, its length + 1, head_dim).
+        Gives runs of rows with their keys and values, (rows, kv_heads, places, head_dim).
         """
-        used = len(self.lengths)
-        self.keys[self.rows, :, self.places] = key[:used, :, 0].to(self.keys.dtype)
-        self.values[self.rows, :, self.places] = value[:used, :, 0].to(self.values.dtype)
-        return [
-            (
-                self.keys[row : row + 1, :, : length + 1].to(key.dtype),
-                self.values[row : row + 1, :, : length + 1].to(value.dtype),
-            )
-            for row, length in enumerate(self.lengths)
-        ]
+        step = self.step
+        used = len(step.rows)
+        for kept, new in ((self.keys, key), (self.values, value)):
+            if used == 1:
+                kept[0, :, step.first_place] = new[0, :, 0]
+            else:
+                kept[step.rows, :, step.places] = new[:used, :, 0].to(kept.dtype)
+        for run in step.runs:
+            places = run.seen.shape[-1]
+            yield run, self.keys[run.rows, :, :places], self.values[run.rows, :, :places]
 
 
 class RowsCache:
@@ -151,12 +182,15 @@ class RowsCache:
         reach: int = 0,
     ) -> None:
         self.capacity = min(capacity or config.context_length, config.context_length)
-        shape = (rows, config.kv_heads, self.capacity, config.head_dim)
 
-        def empty() -> Tensor:
-            return torch.empty(shape, device=device, dtype=dtype)
+        def layer(window: int | None) -> RowsLayerCache:
+            places = min(window or self.capacity, self.capacity)
+            shape = (rows, config.kv_heads, places, config.head_dim)
+            # Zeros: what is read with no weight must be a number.
+            keys, values = (torch.zeros(shape, device=device, dtype=dtype) for _ in range(2))
+            return RowsLayerCache(keys, values)
 
-        self.layers = [RowsLayerCache(empty(), empty()) for _ in range(config.n_layers)]
+        self.layers = [layer(config.window_of(number)) for number in range(config.n_layers)]
         self.rows = rows
         self.lengths: list[int] = []
         """How many tokens each row in use holds."""
@@ -177,8 +211,10 @@ class RowsCache:
                 f"{length} as number {row + 1}."
             )
         for mine, its in zip(self.layers, cache.layers, strict=True):
-            mine.keys[row, :, :length] = its.keys[0, :, :length]
-            mine.values[row, :, :length] = its.values[0, :, :length]
+            first = max(length - mine.capacity, 0)
+            places = torch.arange(first, length, device=mine.keys.device) % mine.capacity
+            mine.keys[row, :, places] = its.keys[0, :, first:length].to(mine.keys.dtype)
+            mine.values[row, :, places] = its.values[0, :, first:length].to(mine.values.dtype)
         if cache.last_ids is not None and (known := cache.last_ids.shape[1]):
             self.last_ids[row, -known:] = cache.last_ids[0]
         self.lengths.append(length)
@@ -207,9 +243,33 @@ class RowsCache:
         device = self.last_ids.device
         rows = torch.arange(len(self.lengths), device=device)
         places = torch.tensor(self.lengths, device=device)
+        steps: dict[int, Step] = {}
         for layer in self.layers:
-            layer.lengths, layer.rows, layer.places = list(self.lengths), rows, places
+            if layer.capacity not in steps:
+                steps[layer.capacity] = Step(
+                    rows,
+                    places % layer.capacity,
+                    self.lengths[0] % layer.capacity,
+                    self._runs(places, layer.capacity, layer.keys.dtype),
+                )
+            layer.step = steps[layer.capacity]
         return places[:, None]
+
+    def _runs(self, places: Tensor, capacity: int, dtype: torch.dtype) -> list[Run]:
+        """Neighbours that see as many places of a layer, in whole buckets.
+
+        How many a row sees hangs on its own length alone, and so do its sums.
+        """
+        numbers = torch.arange(capacity, device=places.device)
+        beyond = numbers > places[:, None]  # (rows in use, capacity)
+        seen = torch.zeros(beyond.shape, device=places.device, dtype=dtype)
+        seen = seen.masked_fill(beyond, -torch.inf)[:, None, None]
+        runs, row = [], 0
+        for buckets, same in groupby(length // BUCKET for length in self.lengths):
+            rows = slice(row, row + len(list(same)))
+            runs.append(Run(rows, seen[rows, ..., : (buckets + 1) * BUCKET]))
+            row = rows.stop
+        return runs
 
     def close(self, ids: Tensor) -> None:
         """Count the tokens just read, int64 (rows in use, 1), as held."""

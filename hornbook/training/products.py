@@ -19,16 +19,25 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return F.linear(x, weight, bias)
 
 
-def packed(weight: Tensor) -> Tensor | None:
-    """A float32 matrix (d_out, d_in) on a CPU in the order in which oneDNN reads it, as a copy.
+def packed(weight: Tensor, rows: int | None = None) -> Tensor | None:
+    """A matrix (d_out, d_in) on a CPU in the order in which oneDNN reads it, as a copy.
 
     A `product` with it need not bring it into that order first, which takes some twentieth of its time
-    with some hundred rows. None where oneDNN is not there.
+    with some hundred rows, and most of it with few. Give the number of `rows` that is typical, if one
+    is. None where oneDNN is not there, or cannot multiply in this dtype.
     """
     reorder = getattr(torch.ops.mkldnn, "_reorder_linear_weight", None)
-    if _ONEDNN is None or reorder is None:
+    if _ONEDNN is None or reorder is None or weight.device.type != "cpu":
         return None
-    return cast(Tensor, reorder(weight.detach().contiguous(), None))
+    if weight.dtype == torch.bfloat16 and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return None
+    return cast(Tensor, reorder(weight.detach().contiguous(), rows))
+
+
+def packed_product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """The same as `product` of (..., d_in) with a matrix that is `packed`, of x's dtype."""
+    assert _ONEDNN is not None
+    return cast(Tensor, _ONEDNN(x, weight, bias, "none", [], ""))
 
 
 def _onednn() -> Callable[..., Any] | None:

@@ -15,6 +15,7 @@ from torch import Tensor
 from hornbook.checkpoints.families.known import FAMILIES, config_to_hf, family_for
 from hornbook.checkpoints.loading.folders import FolderModel, load_folder
 from hornbook.inference.generate import GenerationSettings, generate
+from hornbook.inference.weights import prepared
 from hornbook.model.presets import ModelSettings, resolve
 from hornbook.model.transformer import Transformer
 from hornbook.pipeline.parity import compare_layers
@@ -74,6 +75,8 @@ def test_greedy_tokens(pair: Pair) -> None:
         torch.tensor([prompt]), max_new_tokens=64, do_sample=False, pad_token_id=0
     )[0, 5:].tolist()
     assert list(generate(pair.loaded.model, prompt, GREEDY)) == expected
+    packed = prepared(pair.loaded.model, "float32", for_long=True)
+    assert list(generate(packed, prompt, GREEDY)) == expected
 
 
 def test_loss_and_gradients(pair: Pair, tmp_path: Path) -> None:

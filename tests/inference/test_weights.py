@@ -10,7 +10,7 @@ from hornbook.inference.batch import Batch, Text
 from hornbook.inference.decoder import Decoder
 from hornbook.inference.int8 import Int8Linear
 from hornbook.inference.settings import GenerationSettings
-from hornbook.inference.weights import NarrowLinear, Weights, prepared, steady_rows
+from hornbook.inference.weights import PackedLinear, Weights, prepared, steady_rows
 from hornbook.model.config import ModelConfig
 from hornbook.model.transformer import Transformer
 from tests.model.references import randomize
@@ -28,7 +28,7 @@ def make(**fields: Any) -> Transformer:
 def test_narrow_layers_compute_nearly_the_same(weights: Weights, bound: float) -> None:
     layer = nn.Linear(256, 128)
     x = torch.randn(40, 256, generator=torch.Generator().manual_seed(1))
-    narrow = Int8Linear(layer) if weights == "int8" else NarrowLinear(layer, torch.bfloat16)
+    narrow = Int8Linear(layer) if weights == "int8" else PackedLinear(layer, torch.bfloat16)
     for rows in (1, 3, 40):
         expected = layer(x[:rows])
         found = narrow(x[:rows])
@@ -39,13 +39,53 @@ def test_narrow_layers_compute_nearly_the_same(weights: Weights, bound: float) -
 def test_the_model_itself_stays_as_it_is() -> None:
     model = make()
     narrow = prepared(model, "bfloat16")
+    assert prepared(narrow, "bfloat16") is narrow
     assert prepared(model, "float32") is model
     assert type(model.head) is nn.Linear
     assert model.head.weight is model.embedding.token.weight
     assert narrow.embedding.token.weight is model.embedding.token.weight
-    assert isinstance(narrow.head, NarrowLinear)
+    assert isinstance(narrow.head, PackedLinear)
     wide = {type(layer) for layer in narrow.modules()} & {nn.Linear}
     assert not wide
+
+
+SHAPES: dict[str, dict[str, Any]] = {
+    "gpt2": {},
+    "groups": {"positions": "rotary", "n_kv_heads": 2, "mlp": "swiglu", "qk_norm": "whole"},
+    "experts": {"positions": "rotary", "mlp": "swiglu", "n_experts": 3, "bias": False},
+    "caps": {"positions": "rotary", "logit_softcap": 3.0, "attention_softcap": 5.0, "window": 7},
+}
+
+
+@pytest.mark.parametrize("fields", SHAPES.values(), ids=list(SHAPES))
+@pytest.mark.parametrize(
+    ("weights", "bound"), [("float32", 1e-5), ("bfloat16", 0.02), ("int8", 0.05)]
+)
+@torch.no_grad()
+def test_a_prepared_model_computes_what_the_model_does(
+    weights: Weights, bound: float, fields: dict[str, Any]
+) -> None:
+    model = make(**fields)
+    narrow = prepared(model, weights, for_long=True)
+    assert not hasattr(narrow.blocks[0].attention, "query")  # joined with key and value
+    assert hasattr(model.blocks[0].attention, "query")
+    ids = torch.randint(200, (2, 40), generator=torch.Generator().manual_seed(4))
+    expected = model(ids)
+    found = narrow(ids)
+    assert found.dtype == torch.float32
+    assert float((found - expected).norm() / expected.norm()) < bound
+    if "logit_softcap" in fields:
+        assert float(found.abs().max()) < 3.0 < float(model.norm(model.embedding(ids)).abs().max())
+
+
+def test_layers_that_are_no_longer_plain_are_not_joined() -> None:
+    model = make()
+    attention = model.blocks[0].attention
+    attention.key = nn.Sequential(attention.key)
+    narrow = prepared(model, "bfloat16")
+    assert narrow.blocks[0].attention.joined is None
+    assert isinstance(narrow.blocks[0].attention.key[0], PackedLinear)
+    assert isinstance(narrow.blocks[1].attention.joined, PackedLinear)
 
 
 @pytest.mark.parametrize("weights", ["float32", "bfloat16", "int8"])
@@ -98,13 +138,17 @@ def test_steady_rows_finds_where_the_bits_settle() -> None:
 def test_steady_rows_sees_the_order_of_sums(weights: Weights) -> None:
     """Layers that sum up few rows backwards: their outputs round to the same nearly always."""
 
-    class Backwards(NarrowLinear):
+    class Backwards(PackedLinear):
+        def __init__(self, layer: nn.Linear, dtype: torch.dtype) -> None:
+            super().__init__(layer, dtype)
+            self.plain = layer.weight.detach().to(dtype)
+
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             if len(x) >= 5:
                 return super().forward(x)
             order = torch.arange(x.shape[1] - 1, -1, -1)
-            wide = x.to(self.weight.dtype).float()[:, order] @ self.weight.float()[:, order].T
-            return wide.to(self.weight.dtype).float()
+            wide = x.to(self.dtype).float()[:, order] @ self.plain.float()[:, order].T
+            return wide.to(self.dtype).float()
 
     model = make()
     dtype = torch.bfloat16 if weights == "bfloat16" else torch.float32

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from hornbook.errors import HornbookError
+from hornbook.model import kv_cache
 from hornbook.model.config import ModelConfig
 from hornbook.model.kv_cache import KVCache, RowsCache
 from hornbook.model.rotary import LongRopeScaling
@@ -44,7 +45,10 @@ def read(model: Transformer, ids: list[int]) -> KVCache:
 
 @pytest.mark.parametrize("fields", MODELS.values(), ids=list(MODELS))
 @torch.no_grad()
-def test_each_row_is_as_if_alone_while_others_join_and_leave(fields: dict[str, Any]) -> None:
+def test_each_row_is_as_if_alone_while_others_join_and_leave(
+    fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kv_cache, "BUCKET", 4)
     model = make(fields)
     rows = RowsCache(model.config, 4, CPU, torch.float64, reach=model.embedding.reach)
     texts: list[list[int]] = []
@@ -71,6 +75,30 @@ def test_each_row_is_as_if_alone_while_others_join_and_leave(fields: dict[str, A
                 torch.testing.assert_close(logits[row], model(torch.tensor([text]))[0, -1])
                 checked += 1
     assert checked == 15
+
+
+@torch.no_grad()
+def test_a_layer_with_a_window_keeps_its_window_only() -> None:
+    model = make(MODELS["windows"])
+    rows = RowsCache(model.config, 2, CPU, torch.float64)
+    assert [layer.capacity for layer in rows.layers] == [5, 24, 5]
+    text = list(range(20))
+    rows.join(read(model, text[:3]))
+    rows.join(read(model, text[:12]))
+    shorter, longer = text[:3], text[:12]
+    for token in (
+        7,
+        8,
+        9,
+        10,
+        11,
+        12,
+    ):  # the first row fills its window, the second one's goes round
+        shorter.append(token)
+        longer.append(token)
+        logits = model.head(model.hidden(torch.tensor([[token], [token]]), rows))[:, 0]
+        for row, ids in enumerate((shorter, longer)):
+            torch.testing.assert_close(logits[row], model(torch.tensor([ids]))[0, -1])
 
 
 @torch.no_grad()
