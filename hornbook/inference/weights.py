@@ -73,7 +73,9 @@ def prepared(model: Transformer, weights: Weights, for_long: bool = False) -> Tr
     which stays as it is; one that is prepared already is returned itself, and so is any for float32
     unless it is `for_long`, since packing takes the time of some tens of tokens.
     """
-    wanted = weights != "float32" or (for_long and model.embedding.token.weight.device.type == "cpu")
+    wanted = weights != "float32" or (
+        for_long and model.embedding.token.weight.device.type == "cpu"
+    )
     if not wanted or any(isinstance(layer, PackedLinear | Int8Linear) for layer in model.modules()):
         return model
     copied = sharing_copy(model)
@@ -129,7 +131,9 @@ def _probe(
     one's negative give zero, were it not for the order in which they are summed up. Where what comes
     out is rounded to bfloat16, that order would hardly ever show otherwise.
     """
-    plain = nn.Linear(inputs, outputs, bias=False).requires_grad_(False)
+    plain = nn.Linear(inputs, outputs, layer.bias is not None).requires_grad_(False)
+    if layer.bias is not None:
+        plain.bias.zero_()
     half = torch.randn(outputs, inputs // 2, generator=generator)
     plain.weight.zero_()
     plain.weight[:, : inputs // 2] = half
@@ -140,5 +144,5 @@ def _probe(
     if isinstance(layer, Int8Linear):
         return type(layer)(plain)
     probe = copy.deepcopy(layer)
-    probe.weight, probe.bias = plain.weight, None
+    probe.weight, probe.bias = plain.weight, plain.bias
     return probe

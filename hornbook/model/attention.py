@@ -138,8 +138,13 @@ class MultiHeadAttention(nn.Module):
         """(rows, heads, 1, head_dim), of each row's last token, as `attend` gives it."""
         if self.softcap is not None:
             seen = run.seen == 0
-            rows = zip(query.split(1), keys.split(1), values.split(1), seen.split(1), strict=True)
-            return torch.cat([attend_plainly(q, k, v, 0.0, s, self.softcap) for q, k, v, s in rows])
+            each = [slice(row, row + 1) for row in range(len(query))]
+            return torch.cat(
+                [
+                    attend_plainly(query[row], keys[row], values[row], 0, seen[row], self.softcap)
+                    for row in each
+                ]
+            )
         # The heads of a group look at the same keys, as if they were so many tokens.
         grouped = query.reshape(len(query), keys.shape[1], -1, self.head_dim)
         mask = run.seen.to(query.dtype)
@@ -166,10 +171,11 @@ def join_projections(attention: MultiHeadAttention) -> None:
     bias = layers[0].bias is not None
     with torch.device("meta"):
         joined = nn.Linear(layers[0].in_features, outputs, bias=bias)
-    weights, biases = [layer.weight.detach() for layer in layers], [layer.bias for layer in layers]
+    weights = [layer.weight.detach() for layer in layers]
     joined.weight = nn.Parameter(torch.cat(weights), requires_grad=False)
     if bias:
-        joined.bias = nn.Parameter(torch.cat(biases).detach(), requires_grad=False)
+        biases = [layer.bias.detach() for layer in layers]
+        joined.bias = nn.Parameter(torch.cat(biases), requires_grad=False)
     attention.joined = joined
     del attention.query, attention.key, attention.value
 
