@@ -8,6 +8,7 @@ The base's product is computed once for all rows; to it, the rows of each adapte
 (Chen et al. 2023, "Punica", section 3). Without an adapter a row is the base model's, to the bit.
 """
 
+import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,9 @@ from hornbook.errors import HornbookError
 from hornbook.finetuning.adapter import load_adapter
 from hornbook.finetuning.lora import LoRALinear, set_submodule, take_off_lora
 from hornbook.model.feedforward import MixtureOfExperts
+
+TABLE, HEAD = "embedding.token", "head"
+"""Modules that an adapter may bring whole: the tokens' vectors, and the head of as many tokens."""
 
 Put = Callable[[Path, nn.Module], Mapping[str, Any]]
 """Puts the adapter in a folder onto its base model, and gives what its training has noted."""
@@ -49,7 +53,7 @@ class AdapterBank:
         """Put all adapters beside the layers of their base model, in place.
 
         Raises:
-            HornbookError: an adapter is damaged, of another base, brings a head of its own, or
+            HornbookError: an adapter is damaged, of another base, brings a head of another width, or
                 adapts the experts of a mixture, which do not know a token's row.
         """
         self._groups: list[Group] = []
@@ -60,14 +64,21 @@ class AdapterBank:
         self.facts: dict[str, Mapping[str, Any]] = {}
         """What the training of each has noted: its task, its template."""
         found: dict[str, dict[str, LoRALinear]] = {}
+        whole: dict[str, dict[str, nn.Module]] = {}
         for name, path in adapters.items():
-            self.facts[name], layers = _taken_off(model, path, put)
-            for layer_name, layer in layers.items():
+            adapter = _taken_off(model, path, put)
+            self.facts[name] = adapter.facts
+            for layer_name, layer in adapter.layers.items():
                 found.setdefault(layer_name, {})[name] = layer
+            for module_name, module in adapter.whole.items():
+                whole.setdefault(module_name, {})[name] = module
         self._layers = found
         for layer_name, layers in found.items():
             base = cast(nn.Linear, model.get_submodule(layer_name))
             set_submodule(model, layer_name, SwitchedLinear(base, layers, self))
+        for module_name, modules in whole.items():
+            kept = model.get_submodule(module_name)
+            set_submodule(model, module_name, SwitchedWhole(kept, modules, self))
         model.requires_grad_(False)
 
     def __deepcopy__(self, _: dict[int, Any]) -> Self:
@@ -166,16 +177,64 @@ class SwitchedLinear(nn.Module):
         return corrected
 
 
-def _taken_off(
-    model: nn.Module, path: Path, put: Put
-) -> tuple[Mapping[str, Any], dict[str, LoRALinear]]:
-    """What an adapter's training has noted, and its layers, read onto the base and taken off again."""
-    facts = put(path, model)
-    layers = take_off_lora(model)
-    if whole := facts.get("whole"):
+class SwitchedWhole(nn.Module):
+    """A module in whose place some adapters have one of their own, of the same shape."""
+
+    def __init__(self, base: nn.Module, own: Mapping[str, nn.Module], bank: AdapterBank) -> None:
+        """Share the base, and keep each adapter's own."""
+        super().__init__()
+        self.base = base
+        self.own = nn.ModuleList(own.values())
+        self._numbers = {name: number for number, name in enumerate(own)}
+        self._bank = bank
+
+    @property
+    def weight(self) -> Tensor:
+        """The base's, whose place and precision all have."""
+        return cast(Tensor, self.base.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, ...) to (batch, ..., width)."""
+        y: Tensor = self.base(x)
+        for group in self._bank.groups(x.shape[0]):
+            if group.name in self._numbers:
+                rows, own = group.rows, group.rows[: group.count]
+                y[own] = self.own[self._numbers[group.name]](x[rows])[: group.count]
+        return y
+
+
+@dataclass(frozen=True)
+class _Adapter:
+    """What an adapter consists of."""
+
+    facts: Mapping[str, Any]
+    layers: dict[str, LoRALinear]
+    whole: dict[str, nn.Module]
+    """Modules that it trains whole, and a head that is tied to one, in place of the model's."""
+
+
+def _taken_off(model: nn.Module, path: Path, put: Put) -> _Adapter:
+    """An adapter, read onto its base model and taken off again; the model's tensors stay as they are."""
+    kept = {name: model.get_submodule(name) for name in (TABLE, HEAD)}
+    for name, lent in copy.deepcopy(kept).items():  # a reader writes into what it finds
+        set_submodule(model, name, lent)
+    try:
+        facts = put(path, model)
+        layers = take_off_lora(model)
+        found = {name: model.get_submodule(name) for name in kept}
+    finally:
+        for name, module in kept.items():
+            set_submodule(model, name, module)
+    whole = [str(name) for name in facts.get("whole", ())]
+    tied = kept[HEAD].weight is kept[TABLE].weight
+    if TABLE in whole and tied:
+        whole.append(HEAD)
+    if strange := [
+        name for name in whole if name not in kept or not _alike(kept[name], found[name])
+    ]:
         raise HornbookError(
-            f"{path} brings its own {', '.join(map(str, whole))}, so it cannot share a base with "
-            "other adapters; open it by itself."
+            f"{path} brings its own {', '.join(strange)}, so it cannot share a base with other adapters; "
+            "open it by itself."
         )
     mixtures = [name for name, part in model.named_modules() if isinstance(part, MixtureOfExperts)]
     for name in layers:
@@ -184,4 +243,8 @@ def _taken_off(
                 f"{path} adapts {name}, and experts do not know whose token they work on; open it by "
                 "itself."
             )
-    return facts, layers
+    return _Adapter(facts, layers, {name: found[name] for name in whole})
+
+
+def _alike(one: nn.Module, other: nn.Module) -> bool:
+    return cast(Tensor, one.weight).shape == cast(Tensor, other.weight).shape

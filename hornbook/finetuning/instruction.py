@@ -83,8 +83,8 @@ class InstructionSettings(Settings):
     lora_token_vectors: bool = False
     """Whether an adapter trains the tokens' vectors too, whole. The tokens of the template "hornbook"
     have not been met by a model that has read plain text only, and their vectors tell the model
-    nothing: an adapter alone learns several times more slowly. Such an adapter shares its base with no
-    other, and is exported merged."""
+    nothing: an adapter alone learns several times more slowly. Such an adapter is larger by a table of
+    vectors, and is exported merged."""
     questions: int | None = Field(default=500, gt=0)
     """Held-out questions asked when right answers are counted; all when not given."""
     training: FollowerTraining = FollowerTraining()

@@ -25,7 +25,10 @@ KINDS = {
     "thin": LoRASettings(rank=1),
     "some": LoRASettings(rank=3, targets=("query", "down"), rank_stabilized=True),
     "dora": LoRASettings(rank=2, dora=True),
+    "vectors": LoRASettings(rank=2),
 }
+WHOLE = {"vectors": ("embedding.token",)}
+"""Modules that one of them trains whole."""
 
 
 @pytest.fixture(scope="module")
@@ -33,11 +36,12 @@ def tokenizer() -> Tokenizer:
     return Tokenizer.train(TEXTS, TokenizerSettings(vocab_size=300))
 
 
-@pytest.fixture(scope="module")
-def model(tokenizer: Tokenizer) -> Transformer:
+@pytest.fixture(scope="module", params=["tied", "untied"])
+def model(tokenizer: Tokenizer, request: pytest.FixtureRequest) -> Transformer:
     config = ModelConfig(
-        vocab_size=tokenizer.vocab_size, context_length=64, embed_dim=32, n_layers=2, n_heads=2
-    )
+        vocab_size=tokenizer.vocab_size, context_length=64, embed_dim=32, n_layers=2, n_heads=2,
+        tied_embeddings=request.param == "tied",
+    )  # fmt: skip
     model = Transformer(config)
     randomize(model, 1, std=0.4)
     return model.eval()
@@ -47,11 +51,17 @@ def make_adapters(model: Transformer, folder: Path) -> dict[str, Path]:
     """Adapters of a model as after a training, in folders."""
     for name, settings in KINDS.items():
         adapted = sharing_copy(model)
-        apply_lora(adapted, settings, seed=1)
         generator = torch.Generator().manual_seed(len(name))
+        whole = WHOLE.get(name, ())
+        if whole:
+            adapted = copy.deepcopy(model)
+        apply_lora(adapted, settings, new_modules=whole, seed=1)
+        if whole:
+            table = adapted.embedding.token.weight
+            table.data += 0.3 * torch.randn(table.shape, generator=generator)
         for _, layer in lora_layers(adapted):
             layer.B.data = 0.5 * torch.randn(layer.B.shape, generator=generator)
-        save_adapter(folder / name, adapted, settings, "base")
+        save_adapter(folder / name, adapted, settings, "base", base=model)
     return {name: folder / name for name in KINDS}
 
 
@@ -73,7 +83,7 @@ def start(
 
 def askers(tokenizer: Tokenizer) -> list[Asker]:
     found = []
-    for number, adapter in enumerate([None, *KINDS, "thin", None, "dora", "thin", "thin"]):
+    for number, adapter in enumerate([None, *KINDS, "vectors", None, "dora", "thin", "thin"]):
         prompt = tokenizer.encode(TEXTS[number % 3])[: number + 1]
         how: dict[str, Any] = {"temperature": 0.0} if number % 2 else {"seed": number, "top_k": 9}
         asker = Asker(prompt, top_logprobs=1, max_new_tokens=5 + 3 * number, **how)

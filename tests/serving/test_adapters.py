@@ -37,7 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def server(folder: Path) -> Iterator[Running]:
     bundle = make_bundle("instruct", n_layers=2)
-    adapters = {name: folder / name for name in ("thin", "some", "dora")}
+    adapters = {name: folder / name for name in ("thin", "some", "dora", "vectors")}
     adapters["v1.2"] = folder / "thin"
     with running("instruct", bundle=bundle, adapters=adapters) as found:
         yield found
@@ -49,7 +49,11 @@ def client(server: Running) -> Any:
 
 def test_each_adapter_is_a_model(server: Running) -> None:
     models = list(client(server).models.list())
-    assert [model.id for model in models] == ["instruct", "thin", "some", "dora", "v1.2"]
+    assert [model.id for model in models] == [
+        "instruct",
+        *("thin", "some", "dora", "vectors"),
+        "v1.2",
+    ]
     assert models[1].parent == "instruct"
     assert client(server).models.retrieve("v1.2").id == "v1.2"
     with pytest.raises(openai.NotFoundError, match="the model 'fat' does not exist") as refused:
@@ -59,7 +63,7 @@ def test_each_adapter_is_a_model(server: Running) -> None:
 
 def ask(server: Running, number: int) -> Any:
     """One of several requests, of different adapters; n answers, streamed or not, with all figures."""
-    model = ("instruct", "thin", "some", "dora", "v1.2", "thin", "dora")[number % 7]
+    model = ("instruct", "thin", "some", "dora", "v1.2", "vectors", "dora")[number % 7]
     found = client(server).chat.completions.create(
         model=model, messages=ASKED * (number % 3 + 1), max_tokens=8 + number, seed=number,
         temperature=number % 2, logprobs=True, top_logprobs=2,
@@ -78,7 +82,7 @@ def test_answers_together_are_those_alone_to_the_bit(server: Running) -> None:
 
 def test_an_answer_is_that_of_the_merged_model(server: Running, folder: Path) -> None:
     texts = {}
-    for name in ("thin", "some", "dora"):
+    for name in ("thin", "some", "dora", "vectors"):
         merged = load_with_adapter(folder / "base", folder / name, CPU)
         ids = merged.prompt_ids("The cat")
         greedy = GenerationSettings(temperature=0, max_new_tokens=12)
@@ -92,7 +96,7 @@ def test_an_answer_is_that_of_the_merged_model(server: Running, folder: Path) ->
         vector = client(server).embeddings.create(model=name, input="The cat").data[0].embedding
         mean = merged.model.hidden(_tensor(ids))[0].mean(dim=0).detach().numpy()
         np.testing.assert_allclose(vector, mean / np.linalg.norm(mean), atol=1e-5)
-    assert len(set(texts.values())) == 3
+    assert len(set(texts.values())) == 4
 
 
 def _tensor(ids: list[int]) -> Any:

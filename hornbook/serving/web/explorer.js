@@ -57,7 +57,9 @@ async function show() {
 
 async function chooseModel(name) {
   page.model = name;
-  page.about = await get("/api/explore/about", { model: name });
+  const about = await get("/api/explore/about", { model: name });
+  if (page.model !== name) return; // another one was chosen meanwhile
+  page.about = about;
   open();
   await show();
 }
