@@ -15,6 +15,7 @@ from pydantic import Field
 
 from hornbook.config import Settings
 from hornbook.corpus.document import Document
+from hornbook.corpus.earlier import ComparedWithEarlier
 from hornbook.corpus.ngrams import normalize
 from hornbook.corpus.step import OneTally, Step, strings_of_array, strings_to_array
 
@@ -44,6 +45,10 @@ class DeduplicationSettings(Settings):
     num_perm: int = Field(default=128, ge=16, le=1024)
     """Numbers in a document's MinHash signature: more leave fewer pairs to compare
     in full, and take more time and memory."""
+    across_sources: bool = True
+    """Of a mixture's sources: compare the documents of each with those of the sources before it, too,
+    and remove what an earlier source has ("exact" and "near"). The order of corpus.sources says which
+    of them keeps a document."""
 
 
 def make_steps(settings: DeduplicationSettings, workers: int | None = None) -> list[Step]:
@@ -68,29 +73,42 @@ def make_steps(settings: DeduplicationSettings, workers: int | None = None) -> l
     return steps
 
 
-class ExactDuplicates(OneTally):
+class ExactDuplicates(ComparedWithEarlier):
     """Removes documents whose normalized text an earlier one had.
 
-    Memory: a hash of 16 bytes and an id for each document kept, about 200 bytes together.
+    Memory: a hash of 16 bytes and an id for each document kept, about 200 bytes together; as much
+    for each document of an earlier source.
     """
 
     def __init__(self) -> None:
         self._first: dict[bytes, str] = {}
+        self._earlier: dict[str, dict[bytes, str]] = {}
         self._notes: list[bytes] | None = None
         super().__init__("exact")
 
     def apply(self, documents: Iterator[Document]) -> Iterator[Document]:
         """The documents whose text is new."""
         for document in self._counted(documents):
-            known = document.fingerprint
-            name = known.hash if known is not None else hash_text(document.text)
-            if name in self._first:
-                self._tally.remove(document, f"the same text as {self._first[name]}")
+            name = _name_of(document)
+            source = self._source_with(name)
+            if source is not None:
+                first = self._earlier[source] if source else self._first
+                self._remove(document, f"the same text as {first[name]}", source)
                 continue
             self._first[name] = document.id
             if self._notes is not None:
                 self._notes.append(name)
             yield document
+
+    def _source_with(self, name: bytes) -> str | None:
+        """The source that has a text already: an earlier one, or this one, ""."""
+        for source, first in self._earlier.items():
+            if name in first:
+                return source
+        return "" if name in self._first else None
+
+    def _learn_earlier(self, source: str, documents: Iterator[Document]) -> None:
+        self._earlier[source] = {_name_of(document): document.id for document in documents}
 
     def take_notes(self) -> None:
         """See `Remembering`."""
@@ -181,6 +199,12 @@ def hashes_of_array(array: NDArray[np.uint8]) -> list[bytes]:
     """The hashes again."""
     data = array.tobytes()
     return [data[at : at + HASH_BYTES] for at in range(0, len(data), HASH_BYTES)]
+
+
+def _name_of(document: Document) -> bytes:
+    """`hash_text` of a document's text, or as it is known already."""
+    known = document.fingerprint
+    return known.hash if known is not None else hash_text(document.text)
 
 
 def hash_text(text: str) -> bytes:

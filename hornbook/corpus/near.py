@@ -5,9 +5,11 @@ import itertools
 import tempfile
 import weakref
 from array import array
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -15,16 +17,17 @@ from numpy.typing import NDArray
 
 from hornbook.corpus.band_index import BandIndex
 from hornbook.corpus.document import Document
+from hornbook.corpus.earlier import ComparedWithEarlier
 from hornbook.corpus.parallel import BATCH_CHARACTERS, BATCH_DOCUMENTS, batched, computed
 from hornbook.corpus.signatures import Signatures, choose_bands, compute_signatures
-from hornbook.corpus.step import OneTally, strings_of_array, strings_to_array
+from hornbook.corpus.step import strings_of_array, strings_to_array
 from hornbook.errors import HornbookError
 
 MOST_COMPARED = 256
 """Candidates that a document is compared with at most: those with the most bands in common."""
 
 
-class NearDuplicates(OneTally):
+class NearDuplicates(ComparedWithEarlier):
     """Removes documents whose Jaccard similarity to an earlier, kept one reaches a threshold.
 
     MinHash finds candidates; each is then compared in full, by 32-bit hashes of all its n-grams, so
@@ -34,7 +37,7 @@ class NearDuplicates(OneTally):
     Memory: for each document kept 12 bytes a band, up to four times that for moments while the
     index grows, and about 100 bytes for its id: with the default 25 bands at most 1.4 kB. A batch
     of up to 4 million characters is held for each process. The n-grams lie in a temporary file: 4
-    bytes for each word kept.
+    bytes for each word kept. Documents of an earlier source count as kept.
     """
 
     def __init__(
@@ -55,6 +58,8 @@ class NearDuplicates(OneTally):
         self._store = NgramStore()
         self._notes: list[NDArray[np.uint64]] | None = None
         self._noted = 0
+        self._sources: list[tuple[int, str]] = [(0, "")]
+        """The number of the first document of each earlier source, and of this one, ""."""
         super().__init__("near")
 
     def apply(self, documents: Iterator[Document]) -> Iterator[Document]:
@@ -93,6 +98,20 @@ class NearDuplicates(OneTally):
         starts = np.cumsum([0, *map(len, ngrams)])
         return Signatures(np.concatenate(ngrams), starts, np.stack(bands))
 
+    def _learn_earlier(self, source: str, documents: Iterator[Document]) -> None:
+        self._sources[-1] = len(self._ids), source
+        for batch, signatures in self._signed(documents):
+            first = len(self._ids)
+            for place, document in enumerate(batch):
+                self._ids.append(document.id)
+                self._store.append(signatures.ngrams_of(place))
+            self._index_from(signatures.bands, first)
+        self._sources.append((len(self._ids), ""))
+
+    def _source_of(self, number: int) -> str:
+        """The earlier source that a document kept is of; "" for this one."""
+        return self._sources[bisect_right(self._sources, number, key=itemgetter(0)) - 1][1]
+
     def _choose(self, batch: Sequence[Document], signatures: Signatures) -> list[int]:
         """Places in the batch of the documents that stay, which are remembered."""
         earlier = self._index.find(signatures.bands)
@@ -108,7 +127,9 @@ class NearDuplicates(OneTally):
                 candidates.update(fresh.get(band, ()))
             match = self._match(ngrams, candidates) if len(ngrams) else None
             if match is not None:
-                self._tally.remove(document, f"{match[1]:.0%} like {self._ids[match[0]]}")
+                number, similarity = match
+                why = f"{similarity:.0%} like {self._ids[number]}"
+                self._remove(document, why, self._source_of(number))
                 continue
             kept.append(place)
             if len(ngrams):

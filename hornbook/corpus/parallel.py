@@ -9,7 +9,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import TypeVar
+from operator import attrgetter
+from typing import Any, TypeVar
 
 from hornbook.corpus.document import Document
 from hornbook.errors import HornbookError
@@ -22,11 +23,12 @@ Result = TypeVar("Result")
 
 def computed(
     documents: Iterable[Document],
-    compute: Callable[[Sequence[str]], Result],
+    compute: Callable[[Sequence[Any]], Result],
     workers: int | None,
     work: str,
+    take: Callable[[Document], Any] = attrgetter("text"),
 ) -> Iterator[tuple[list[Document], Result]]:
-    """Each batch of documents with what `compute` makes of its texts.
+    """Each batch of documents with what `compute` makes of its texts, or of what `take` takes of each.
 
     A single batch is computed here; of several, some are computed ahead in other processes, and
     `compute` is sent there by pickling. One more batch than there are processes is in memory.
@@ -44,16 +46,16 @@ def computed(
     stream = itertools.chain(head, batches)
     if len(head) < 2 or workers == 1:
         for batch in stream:
-            yield batch, compute([document.text for document in batch])
+            yield batch, compute(list(map(take, batch)))
         return
     # Started afresh: a fork of a process with threads, as torch has, may hang.
     context = multiprocessing.get_context("spawn")
     waiting: deque[tuple[list[Document], Future[Result]]] = deque()
     with ProcessPoolExecutor(workers, context) as pool:
         for batch in stream:
-            texts = [document.text for document in batch]
+            taken = list(map(take, batch))
             with _interrupts_kept_here():  # the first submits start the processes
-                waiting.append((batch, pool.submit(compute, texts)))
+                waiting.append((batch, pool.submit(compute, taken)))
             if len(waiting) > workers:
                 yield _finished(*waiting.popleft(), work)
         while waiting:

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,17 @@ class Quarantine:
     Made plainly, the first bad record is an error. Memory holds counts and one sentence.
     """
 
-    def __init__(self, path: Path | None = None, max_bad_share: float = 0.0) -> None:
-        """`path` is made when the first record comes; without it, records are only counted."""
+    def __init__(
+        self,
+        path: Path | None = None,
+        max_bad_share: float = 0.0,
+        clean: Callable[[str], str] | None = None,
+    ) -> None:
+        """`path` is made when the first record comes; without it, records are only counted.
+
+        `clean` takes out of a reason what must not be kept.
+        """
+        self._clean = clean
         self.path = path
         self.max_bad_share = max_bad_share
         self.good = 0
@@ -52,6 +61,8 @@ class Quarantine:
         Raises:
             HornbookError: `error` where nothing bad is allowed; else when there are too many.
         """
+        if self._clean is not None and (plain := self._clean(str(error))) != str(error):
+            error = HornbookError(plain)
         self._first = self._first or error
         self.bad += lines
         if not self.max_bad_share:

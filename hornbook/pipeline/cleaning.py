@@ -1,14 +1,16 @@
 """The steps between reading a corpus and splitting it, each accounted for."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hornbook.corpus import decontamination, deduplication
 from hornbook.corpus.document import Document
+from hornbook.corpus.earlier import ComparedWithEarlier
 from hornbook.corpus.labelled import LeaveOut
 from hornbook.corpus.privacy import redaction
+from hornbook.corpus.privacy.finding import Search
 from hornbook.corpus.privacy.redaction import Privacy, PrivacySettings
 from hornbook.corpus.quality import settings as quality
 from hornbook.corpus.quality.settings import QualitySettings
@@ -54,6 +56,11 @@ class Cleaning:
         """All of them, in order."""
         return [*self.alone, *self.comparing]
 
+    @property
+    def search(self) -> Search | None:
+        """Finds what must not be shown, where some personal data are not kept."""
+        return next((step.search for step in self.steps if isinstance(step, Privacy)), None)
+
     def __post_init__(self) -> None:
         self.after = [Count() for _ in self.steps]
 
@@ -75,6 +82,12 @@ class Cleaning:
         for step, count in zip(steps, after, strict=False):
             documents = count.through(step.apply(documents))
         return documents
+
+    def compare_with(self, source: str, documents: Callable[[], Iterator[Document]]) -> None:
+        """Remove what an earlier source of a mixture has, too, where duplicates are looked for."""
+        for step in self.comparing:
+            if isinstance(step, ComparedWithEarlier):
+                step.compare_with(source, documents())
 
     def account(self) -> dict[str, Any]:
         """What the steps that look at documents alone have done, as plain JSON values."""
@@ -127,12 +140,10 @@ class Cleaning:
 
     def _shown(self, tally: Tally) -> dict[str, Any]:
         """A tally as plain JSON values; where personal data are not kept, no example has any."""
-        privacy = next((step for step in self.steps if isinstance(step, Privacy)), None)
         shown = asdict(tally)
-        if privacy is not None:
+        if self.search is not None:
             shown["examples"] = [
-                (name, privacy.redact(excerpt), privacy.redact(why))
-                for name, excerpt, why in tally.examples
+                tuple(map(self.search.redact, example)) for example in tally.examples
             ]
         return shown
 
@@ -172,7 +183,7 @@ def alone_steps(
     Args:
         workers: processes; as many as there are cores when None.
     """
-    return [*quality.make_steps(quality_settings, workers), *redaction.make_steps(privacy)]
+    return [*quality.make_steps(quality_settings, workers), *redaction.make_steps(privacy, workers)]
 
 
 def _held_out(recipe: "Recipe") -> list[Step]:

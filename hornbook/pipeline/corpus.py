@@ -3,9 +3,11 @@
 import contextlib
 import itertools
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from hornbook import __version__, artifact
@@ -14,6 +16,7 @@ from hornbook.corpus.document import Document
 from hornbook.corpus.formats import TornError
 from hornbook.corpus.quarantine import Quarantine
 from hornbook.corpus.readers import SAMPLE_WORLD
+from hornbook.corpus.split import SPLITS
 from hornbook.corpus.tables import write_instructions, write_labelled
 from hornbook.corpus.world.generate import (
     generate_texts,
@@ -29,7 +32,7 @@ from hornbook.pipeline.on_ray import by_ray
 from hornbook.pipeline.recipe import Recipe
 from hornbook.pipeline.sources import Source, find_source, hashes, whereabouts
 from hornbook.pipeline.split_files import SplitFiles
-from hornbook.pipeline.workspace import Workspace
+from hornbook.pipeline.workspace import SOURCES, Workspace
 
 KIND = "corpus"
 LABELLED = "labelled.jsonl"
@@ -64,6 +67,12 @@ class Corpus:
             for line in lines:
                 yield text_of(line)
 
+    def documents(self) -> Iterator[Document]:
+        """The documents of all splits, one at a time."""
+        for split in SPLITS:
+            with self.path(split).open("rb") as lines:
+                yield from map(document_of, lines)
+
     def path(self, split: str) -> Path:
         """The file of a split's documents, a line each: see `lines`."""
         return self.directory / f"{split}.jsonl"
@@ -92,16 +101,22 @@ class Corpus:
 
 def make_corpora(recipe: Recipe, workspace: Workspace) -> dict[str, Corpus]:
     """Each corpus of the recipe by its name, which is "" where it is the only one."""
-    return {
-        name: make_corpus(recipe.model_copy(update={"corpus": part}), workspace.part(name))
-        for name, part in recipe.corpus.parts.items()
-    }
+    duplicates = recipe.deduplication
+    across = duplicates.across_sources and (duplicates.exact or duplicates.near)
+    made: dict[str, Corpus] = {}
+    for name, part in recipe.corpus.parts.items():
+        own = recipe.model_copy(update={"corpus": part})
+        made[name] = make_corpus(own, workspace.part(name), made if across else {})
+    return made
 
 
-def make_corpus(recipe: Recipe, workspace: Workspace) -> Corpus:
+def make_corpus(
+    recipe: Recipe, workspace: Workspace, earlier: Mapping[str, Corpus] = MappingProxyType({})
+) -> Corpus:
     """Read the user's documents or generate the sample world, clean them, and split them.
 
-    The recipe has one `corpus.source`, not several.
+    The recipe has one `corpus.source`, not several. Duplicates of the documents of `earlier` corpora,
+    by name, are duplicates here.
     """
     sample_world = recipe.corpus.source == SAMPLE_WORLD
     settings = {
@@ -113,11 +128,12 @@ def make_corpus(recipe: Recipe, workspace: Workspace) -> Corpus:
     workspace.directory.mkdir(parents=True, exist_ok=True)
     source = find_source(recipe.corpus, workspace.directory)
     inputs = {**source.inputs, **hashes(further_files(recipe))}
+    inputs |= {f"{SOURCES}/{name}/{KIND}": other.fingerprint for name, other in earlier.items()}
 
     def make(path: Path) -> None:
         key = {"settings": settings, "inputs": inputs, "hornbook": __version__}
         with artifact.resumed_directory(path, key, parts.DONE) as work:
-            facts = _write_documents(work, recipe, source, workspace.directory)
+            facts = _write_documents(work, recipe, source, workspace.directory, dict(earlier))
             if sample_world:
                 write_labelled(work / LABELLED, labelled_examples(recipe.world))
                 write_instructions(work / INSTRUCTIONS, instruction_examples(recipe.world))
@@ -136,22 +152,32 @@ def open_corpus(path: Path) -> Corpus:
     return Corpus(path, artifact.read_manifest(path, KIND))
 
 
-def _write_documents(work: Path, recipe: Recipe, source: Source, directory: Path) -> dict[str, Any]:
+def _write_documents(
+    work: Path, recipe: Recipe, source: Source, directory: Path, earlier: Mapping[str, Corpus]
+) -> dict[str, Any]:
     """Read, clean, split and write; returns the facts about it."""
     whole: set[str] = set()
     while True:
         try:
-            return _write_once(work, recipe, source, directory, whole)
+            return _write_once(work, recipe, source, directory, earlier, whole)
         except TornError as torn:  # rare: a table with a quotation mark that has no partner
             whole.add(torn.name)
 
 
 def _write_once(
-    work: Path, recipe: Recipe, source: Source, directory: Path, whole: Collection[str]
+    work: Path,
+    recipe: Recipe,
+    source: Source,
+    directory: Path,
+    earlier: Mapping[str, Corpus],
+    whole: Collection[str],
 ) -> dict[str, Any]:
     """The same, where `whole` are the names of files that are not to be read in parts."""
-    quarantine = Quarantine(work / QUARANTINE, recipe.corpus.max_bad_share)
     cleaning = make_cleaning(recipe)
+    for name, corpus in earlier.items():
+        cleaning.compare_with(name, partial(_documents_of, name, corpus))
+    clean = cleaning.search.without if cleaning.search else None
+    quarantine = Quarantine(work / QUARANTINE, recipe.corpus.max_bad_share, clean)
     try:
         with SplitFiles(work, recipe) as files:
             if source.has_files:
@@ -223,6 +249,12 @@ def _stream(recipe: Recipe, source: Source, quarantine: Quarantine) -> Iterator[
     if source.said == SAMPLE_WORLD:
         return _stories(recipe)
     return track(source.documents(quarantine), "read", None, "document")
+
+
+def _documents_of(name: str, corpus: Corpus) -> Iterator[Document]:
+    """What an earlier source of a mixture has kept, of all splits."""
+    total = sum(map(corpus.count, SPLITS))
+    yield from track(corpus.documents(), f"compare with {name}", total, "document")
 
 
 def _stories(recipe: Recipe) -> Iterator[Document]:

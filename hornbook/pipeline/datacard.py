@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from hornbook import __version__
+from hornbook.corpus.privacy.redaction import make_search
 from hornbook.corpus.readers import SAMPLE_WORLD, CorpusSettings
 from hornbook.corpus.split import SPLITS
 from hornbook.model.presets import resolve
@@ -26,7 +27,10 @@ def datacard(context: Context) -> str:
             lines.append(f"# {part.name}\n")
         corpus = context.recipe.corpus.parts[part.name]
         lines += [*_origin(part, corpus), *_sources(part), *_counts(part), *_steps(context, part)]
-    return "\n".join(lines)
+    card = "\n".join(lines)
+    # Examples are without personal data already; the name of a file may have some, too.
+    search = make_search(context.recipe.privacy)
+    return card if search is None else search.without(card)
 
 
 def _head(context: Context) -> Iterator[str]:

@@ -61,8 +61,9 @@ def print_account(context: Context) -> None:
             console.print(line, markup=False)
 
 
-def account(part: Part) -> Iterator[Row]:
-    """Every line: what was read, what each step took away (negative), what is left, by split.
+def account(part: Part, ending: bool = True) -> Iterator[Row]:
+    """Every line: what was read, what each step took away (negative), and what is left, by split, unless
+    the `ending` is not wanted.
 
     Characters stand beside a step as a whole, documents beside each filter in it.
     """
@@ -79,6 +80,8 @@ def account(part: Part) -> Iterator[Row]:
             characters = lost if len(tallies) == 1 else None
             yield Row(name, -tally["removed"], characters, changed=tally["changed"])
         before = step
+    if not ending:
+        return
     yield Row("kept", *_totals(corpus), sum(store.token_counts.values()))
     for split in SPLITS:
         tokens = store.token_counts[split]

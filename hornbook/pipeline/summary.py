@@ -15,6 +15,7 @@ from hornbook.pipeline.classifier_scores import pictures
 from hornbook.pipeline.context import Context, Part
 from hornbook.pipeline.finetune import Finetuned
 from hornbook.pipeline.history import METRICS, picture_as_svg
+from hornbook.pipeline.prepare import account
 from hornbook.pipeline.pretrain import Pretrained
 from hornbook.report.page import Answered, Report, Sample, Section, Table, write_report
 from hornbook.report.plots import grouped_bars
@@ -97,16 +98,28 @@ def _corpus_section(context: Context, part: Part) -> Section:
         ]
         for split in SPLITS
     ]
+    tables = [Table(["split", "documents", "characters", "tokens"], rows)]
+    if corpus.cleaning["steps"]:
+        tables.insert(0, _cleaning_table(part))
     texts = islice(corpus.texts("train"), 3)
     return Section(
         f"Corpus: {part.name}" if part.name else "Corpus",
         lead=f"Source: {context.recipe.corpus.parts[part.name].source}.",
-        tables=[Table(["split", "documents", "characters", "tokens"], rows)],
+        tables=tables,
         samples=[
             Sample(f"training document {number}", _excerpt(text))
             for number, text in enumerate(texts, start=1)
         ],
     )
+
+
+def _cleaning_table(part: Part) -> Table:
+    """What was read, and what each step has taken away."""
+    rows = [
+        [row.name.strip(), f"{row.documents:,}", "" if row.changed is None else f"{row.changed:,}"]
+        for row in account(part, ending=False)
+    ]
+    return Table(["step", "documents", "changed"], rows)
 
 
 def _excerpt(text: str) -> str:

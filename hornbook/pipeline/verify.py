@@ -102,7 +102,7 @@ def _made_from(
     """The artifacts beside it, or beside a directory above it, that it says it was made from."""
     for role, fingerprint in manifest.inputs.items():
         beside = next((p / role for p in path.parents if p / role in manifests), None)
-        if beside is None or manifests[beside].kind != role:
+        if beside is None or manifests[beside].kind != Path(role).name:
             continue
         other = manifests[beside]  # a tokenizer is known by what it does, not by its files
         good = other.facts.get("fingerprint", other.fingerprint) == fingerprint

@@ -10,36 +10,32 @@ import pytest
 pytest.importorskip("phonenumbers")
 pytest.importorskip("stdnum")
 
+import phonenumbers
+from phonenumbers import PhoneNumberFormat, PhoneNumberType
+
 from hornbook.corpus.document import Document
-from hornbook.corpus.privacy.redaction import (
-    PLACEHOLDERS,
-    Kind,
-    Privacy,
-    PrivacySettings,
-    make_steps,
-    put_placeholders,
-)
+from hornbook.corpus.privacy.finding import PLACEHOLDERS, Kind, Search, put_placeholders
+from hornbook.corpus.privacy.redaction import Privacy, PrivacySettings, make_steps
 from hornbook.errors import HornbookError
 from hornbook.pipeline.cleaning import make_cleaning
 from hornbook.pipeline.recipe import Recipe
 from hornbook.tokenizing.special import SPECIAL, WELL_KNOWN
 from tests.corpus.privacy_examples import HAND, NEAR_MISSES, marked, score, table
 
-EVERYTHING = dict.fromkeys(PLACEHOLDERS, "replace")
 DOCS = Path(__file__).parents[2] / "docs" / "privacy.md"
 
 
 @pytest.fixture(scope="module")
-def privacy() -> Privacy:
-    return Privacy(EVERYTHING)  # type: ignore[arg-type]
+def search() -> Search:
+    return Search(("US", "GB"))
 
 
-def things(privacy: Privacy, text: str) -> list[tuple[Kind, str]]:
-    return [(each.kind, text[each.start : each.end]) for each in privacy.find(text)]
+def things(search: Search, text: str) -> list[tuple[Kind, str]]:
+    return [(each.kind, text[each.start : each.end]) for each in search.find(text)]
 
 
-def test_precision_and_recall_are_as_the_docs_say(privacy: Privacy) -> None:
-    scores = score(privacy)
+def test_precision_and_recall_are_as_the_docs_say(search: Search) -> None:
+    scores = score(search)
     for kind, one in scores.items():
         assert one.right >= 100, kind
         assert one.precision >= 0.94, (kind, one.wrong)
@@ -54,15 +50,15 @@ MISSED = {
 
 
 @pytest.mark.parametrize(("text", "kind"), HAND)
-def test_examples_by_hand(privacy: Privacy, text: str, kind: Kind) -> None:
+def test_examples_by_hand(search: Search, text: str, kind: Kind) -> None:
     plain, expected = marked(text, kind)
     missed = expected[0][1] in MISSED or text.startswith("a bare one")
-    assert things(privacy, plain) == ([] if missed else expected)
+    assert things(search, plain) == ([] if missed else expected)
 
 
 @pytest.mark.parametrize("text", NEAR_MISSES[:-4])
-def test_near_misses_are_left_alone(privacy: Privacy, text: str) -> None:
-    taken = [thing for _, thing in things(privacy, text) if thing != "12.1.33.4"]
+def test_near_misses_are_left_alone(search: Search, text: str) -> None:
+    taken = [thing for _, thing in things(search, text) if thing != "12.1.33.4"]
     assert taken == []
 
 
@@ -76,19 +72,75 @@ def test_near_misses_are_left_alone(privacy: Privacy, text: str) -> None:
     ],
     ids=lambda text: f"{text[:27].strip() or 'spaces'} again and again",
 )
-def test_no_text_makes_it_search_for_long(privacy: Privacy, text: str) -> None:
+def test_no_text_makes_it_search_for_long(search: Search, text: str) -> None:
     begun = time.process_time()
-    privacy.find(text)
+    search.find(text)
     assert time.process_time() - begun < 5  # 0.01 to 0.9 s where measured; backtracking takes hours
 
 
-def test_finding_in_a_long_text_is_finding_in_its_lines(privacy: Privacy) -> None:
+def test_finding_in_a_long_text_is_finding_in_its_lines(search: Search) -> None:
     """Long texts are looked at only near digits: nothing is lost by that, at any place."""
     lines = [marked(text, kind)[0] for text, kind in HAND]
     filling = "and so it went on, with nothing in it to be found by anybody. " * 5
-    apart: list[tuple[Kind, str]] = [thing for line in lines for thing in things(privacy, line)]
+    apart: list[tuple[Kind, str]] = [thing for line in lines for thing in things(search, line)]
     for between in ("\n", f"\n{filling}\n", f"\n{filling[:57]}\n"):
-        assert things(privacy, between.join(lines)) == apart
+        assert things(search, between.join(lines)) == apart
+
+
+COUNTRIES = (
+    *(
+        "US",
+        "CA",
+        "GB",
+        "IE",
+        "AU",
+        "NZ",
+        "DE",
+        "AT",
+        "CH",
+        "FR",
+        "ES",
+        "IT",
+        "PT",
+        "NL",
+        "BE",
+        "SE",
+    ),
+    *(
+        "NO",
+        "DK",
+        "FI",
+        "PL",
+        "CZ",
+        "GR",
+        "TR",
+        "RU",
+        "UA",
+        "IN",
+        "JP",
+        "KR",
+        "CN",
+        "BR",
+        "MX",
+        "ZA",
+    ),
+)
+
+
+@pytest.mark.parametrize("country", COUNTRIES)
+def test_phone_numbers_as_they_are_written_in_their_country(country: str) -> None:
+    """Landline and mobile, in national and international form, with a word before them and without."""
+    search = Search((country,))
+    for kind in (PhoneNumberType.FIXED_LINE, PhoneNumberType.MOBILE):
+        number = phonenumbers.example_number_for_type(country, kind)
+        national = phonenumbers.format_number(number, PhoneNumberFormat.NATIONAL)
+        abroad = phonenumbers.format_number(number, PhoneNumberFormat.INTERNATIONAL)
+        for sentence in ("Tel. {}", "reach me: {}, or by post", "({})"):
+            for written in (national, abroad):
+                found = things(search, sentence.format(written))
+                assert found == [("phones", written)], (country, sentence)
+        plain = re.sub(r"\D", "", national)
+        assert things(search, f"Tel: {plain}.") == [("phones", plain)]
 
 
 def steps_on(texts: list[str], **actions: str) -> tuple[list[str], Privacy]:
@@ -116,9 +168,9 @@ def test_examples_show_nothing_of_it_even_where_it_is_kept() -> None:
 
 
 @pytest.mark.parametrize("cut", [" ann.smith@ac", " call +44 20 79", " card 4111 1111 "])
-def test_what_a_cut_goes_through_is_left_out(privacy: Privacy, cut: str) -> None:
+def test_what_a_cut_goes_through_is_left_out(search: Search, cut: str) -> None:
     start = "one word " * 30
-    excerpt = privacy.redact(start[: 200 - len(cut)] + cut)
+    excerpt = search.redact(start[: 200 - len(cut)] + cut)
     assert not re.search(r"ann|44|4111", excerpt)
     assert excerpt.endswith("…")
 
@@ -135,9 +187,9 @@ def test_no_example_of_any_step_shows_it() -> None:
     assert not re.search(r"acme|7946", str(facts))
 
 
-def test_an_excerpt_that_begins_within_something_begins_behind_it(privacy: Privacy) -> None:
+def test_an_excerpt_that_begins_within_something_begins_behind_it(search: Search) -> None:
     text = "call +44 20 7946 0958 now"
-    assert put_placeholders(text, privacy.find(text), 10) == "<PHONE> now"
+    assert put_placeholders(text, search.find(text), 10) == "<PHONE> now"
 
 
 def test_placeholders_are_no_special_tokens() -> None:
@@ -147,10 +199,10 @@ def test_placeholders_are_no_special_tokens() -> None:
         assert placeholder.lower() not in {spelling.lower() for spelling in known}
 
 
-def test_redacted_text_has_nothing_left_to_find(privacy: Privacy) -> None:
+def test_redacted_text_has_nothing_left_to_find(search: Search) -> None:
     for text, kind in HAND:
         plain, _ = marked(text, kind)
-        assert things(privacy, privacy.redact(plain)) == []
+        assert things(search, search.redact(plain)) == []
 
 
 def test_nothing_is_done_unless_asked_for() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -233,3 +234,29 @@ def test_a_recipe_with_sources_is_written_and_read_again(recipe_file: Path, tmp_
     assert load_recipe(tmp_path / "again.toml") == recipe
     assert recipe.classifies
     assert Recipe().classifies
+
+
+def test_what_two_sources_have_stays_in_the_first(tmp_path: Path, capfd: Any) -> None:
+    ours = [f"Text {n} is one of {n * n} that are only here." for n in range(40)]
+    theirs = [f"Page {n} stands in {n + 7} other books as well." for n in range(40)]
+    for name, texts in (("a", ours), ("b", [*theirs, *ours[:9]])):
+        (tmp_path / f"{name}.txt").write_text("\n<|endoftext|>\n".join(texts))
+    sources = ", ".join(f'{{name="{n}", source="{tmp_path / n}.txt"}}' for n in ("a", "b"))
+    directory = tmp_path / "run"
+    arguments = [
+        *("prepare", f"corpus.sources=[{sources}]", f"run.directory={directory}"),
+        *("deduplication.exact=true", "tokenizer.vocab_size=300", "model.preset=nano"),
+        *("sampling.max_length=16", "corpus.validation_share=0.1", "corpus.test_share=0.1"),
+    ]
+    assert _run(arguments) == 0
+    row = re.search(r"exact as in a +(\S+)", capfd.readouterr().out)
+    assert row is not None
+    assert row[1] == "-9"
+    assert (
+        "| ExactDuplicates | exact as in a | 49 | 9 | 0 |"
+        in (directory / "datacard.md").read_text()
+    )
+    assert _run(["verify", str(directory)]) == 0
+    assert "the sources/a/corpus is what it was made from" in capfd.readouterr().out
+    assert _run([*arguments, "deduplication.across_sources=false"]) == 0
+    assert "exact as in a" not in capfd.readouterr().out

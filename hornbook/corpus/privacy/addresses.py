@@ -40,6 +40,9 @@ FILE_ENDINGS = frozenset(
     ]
 )
 """What stands in the place of a top-level domain in `logo@2x.png`."""
+LONGEST_TITLE = 3
+"""Letters of a top-level domain written "Com": of longer ones, a sentence begins in its place, as in
+"ticket at me@kiosk.Valid till"."""
 RESERVED_ENDINGS = frozenset(["example", "test", "invalid", "localhost", "local"])
 RESERVED_DOMAINS = frozenset(("example.com", "example.net", "example.org"))
 """Kept for documentation (RFC 2606, RFC 6761): nobody's."""
@@ -84,6 +87,9 @@ def _local_start(text: str, at: int) -> int:
 
 
 def _is_no_email(text: str, start: int, at: int, domain: str, end: int) -> bool:
+    last = domain.rpartition(".")[2]
+    if last.istitle() and len(last) > LONGEST_TITLE:
+        return True
     labels = domain.lower().split(".")
     if labels[-1] in FILE_ENDINGS or labels[-1] in RESERVED_ENDINGS:
         return True

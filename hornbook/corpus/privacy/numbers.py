@@ -11,7 +11,7 @@ from hornbook.corpus.privacy.span import Span, character, follows
 
 OTHER_NUMBER = re.compile(
     r"\b(?:order|invoice|tracking|isbn|issn|imei|parcel|ticket|sku|ean|upc|gtin|doi|pmid|arxiv"
-    r"|serial|oclc|patent|asin)s?\b[\s:#.-]{0,3}+(?:(?:no|number|nr|id)\b[\s:#.-]{0,3}+)?$",
+    r"|serial|oclc|patent|asin|part|item|model|case|policy|bates)s?\b[\s:#.-]{0,3}+(?:(?:no|number|nr|id)\b[\s:#.-]{0,3}+)?$",
     re.IGNORECASE,
 )
 """Before a number that is neither a phone's nor a card's."""
@@ -49,11 +49,16 @@ NO_PHONE = re.compile(
     r"|[0-9]+\.[0-9]+$|[0-9]{4} ?[-\u2010-\u2015/] ?[0-9]{4}$|(?:[0-9]{1,3}\.){3}[0-9]{1,3}\b"
 )
 """Dates, decimals, pairs of years, four numbers with full stops."""
+ISBN = re.compile(r"(?:97[89][- ]?)?[0-9]{1,5}(?:[- ][0-9]{1,7}){2}[- ][0-9]|97[89][0-9]{10}")
+"""The groups that an ISBN is written in."""
 CALLED = re.compile(
-    r"\b(?:tel|telephone|telefon|phone|phones|mobile|mob|cell|call|fax|dial|ring|sms|whatsapp)\b",
+    r"\b(?:tel|telephone|telefon|phone|phones|mobile|mob|cell|call|fax|dial|ring|sms|whatsapp"
+    r"|landline|hotline|helpline|help|cust(?:omer)? ?(?:care|service))\b",
     re.IGNORECASE,
 )
 """Before a phone number that is written without any sign between its digits."""
+DIALLED = re.compile(r"0[1-9][0-9]{8,9}")
+"""Such a number as it is dialled within a country: hardly anything else begins with one zero."""
 
 
 def find_cards(text: str) -> Iterator[Span]:
@@ -89,8 +94,9 @@ def find_ibans(text: str) -> Iterator[Span]:
 class Phones:
     """Finds phone numbers: those with a "+" of every country, others of the given regions.
 
-    A national number is taken where it is written in its country's groups, or after a word such as
-    "tel" or "call".
+    A national number is taken where it is written in its country's groups, after a word such as
+    "tel" or "call", or where it is ten or eleven digits of which only the first is the zero that a
+    call within the country begins with.
     """
 
     def __init__(self, regions: tuple[str, ...]) -> None:
@@ -117,12 +123,14 @@ class Phones:
             return
         if NO_PHONE.match(written) or follows(text, start, OTHER_NUMBER):
             return
-        if isbn.is_valid(written.strip(" .()")):
-            return
         called = follows(text, start, CALLED)
-        if not called and written.strip(" ().-").isdigit():
+        if not called and ISBN.fullmatch(written) and isbn.is_valid(written):
             return
-        leniency = Leniency.VALID if called else Leniency.STRICT_GROUPING
+        bare = written.strip(" ().-")
+        dialled = DIALLED.fullmatch(bare) is not None
+        if bare.isdigit() and not (called or dialled):
+            return
+        leniency = Leniency.VALID if called or dialled else Leniency.STRICT_GROUPING
         for region in self._regions:
             spans = list(_spans(written, start, region, leniency))
             if spans:
@@ -132,7 +140,9 @@ class Phones:
 
 def _spans(written: str, start: int, region: str | None, leniency: int) -> Iterator[Span]:
     for match in PhoneNumberMatcher(written, region, leniency, max_tries=16):
-        yield Span(start + match.start, start + match.end)
+        # In "(07400 123456)" the brackets are the sentence's.
+        opened = match.raw_string.startswith("(") and ")" not in match.raw_string
+        yield Span(start + match.start + opened, start + match.end)
 
 
 def unknown_regions(regions: tuple[str, ...]) -> list[str]:

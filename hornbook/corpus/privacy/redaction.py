@@ -1,37 +1,20 @@
 """Personal data and secrets replaced by placeholders, or their documents dropped, kind by kind."""
 
-import importlib.util
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import replace
-from typing import Literal, NamedTuple
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 from hornbook.config import Settings
 from hornbook.corpus.document import Document
-from hornbook.corpus.privacy.addresses import find_emails, find_ips
-from hornbook.corpus.privacy.credentials import find_api_keys, find_private_keys
-from hornbook.corpus.privacy.span import Finder, Span, near_numbers, search_stretches
+from hornbook.corpus.parallel import computed
+from hornbook.corpus.privacy.finding import PLACEHOLDERS, Found, Kind, Search, put_placeholders
+from hornbook.corpus.privacy.metadata import redact_metadata
 from hornbook.corpus.step import EXAMPLES, EXCERPT, Step, Tally
-from hornbook.errors import HornbookError
 
-Kind = Literal["private_keys", "api_keys", "emails", "ibans", "cards", "ips", "phones"]
 Action = Literal["keep", "replace", "drop"]
+Metadata = Mapping[str, Any]
 
-PLACEHOLDERS: Mapping[Kind, str] = {
-    "private_keys": "<PRIVATE_KEY>",
-    "api_keys": "<API_KEY>",
-    "emails": "<EMAIL>",
-    "ibans": "<IBAN>",
-    "cards": "<CARD>",
-    "ips": "<IP>",
-    "phones": "<PHONE>",
-}
-"""What stands in the text instead; where two kinds overlap, the first of these has it.
-
-In angle brackets, as no special token of Hornbook's is ([USER]), and spelt like no well-known one of
-other tokenizers; and text never becomes a special token, whatever it spells.
-"""
-NUMERIC = frozenset(("ibans", "cards", "ips", "phones"))
-"""Kinds that are looked for only near digits."""
 LEAD = 60
 """Characters before what was found that an example shows."""
 
@@ -58,44 +41,73 @@ class PrivacySettings(Settings):
     """PEM blocks of private keys, by <PRIVATE_KEY>."""
 
 
-class Found(NamedTuple):
-    """Something personal or secret in a text."""
+@dataclass(frozen=True)
+class Outcome:
+    """What has become of one document."""
 
-    kind: Kind
-    start: int
-    end: int
+    counts: Mapping[Kind, int] = field(default_factory=dict)
+    """How many things of each kind it had, in the order in which they came."""
+    drop: Kind | None = None
+    """The kind for which it is dropped."""
+    text: str | None = None
+    """The new text; None where it is as it was."""
+    metadata: Metadata | None = None
+    """The new metadata; None where they are as they were."""
+    excerpts: Mapping[Kind, str] = field(default_factory=dict)
+    """What a tally may show of it: without anything personal or secret of any kind."""
 
 
-def make_steps(settings: PrivacySettings) -> list[Step]:
+NOTHING = Outcome()
+
+
+def make_steps(settings: PrivacySettings, workers: int | None = None) -> list[Step]:
     """The step, if anything is not to be kept.
+
+    Args:
+        workers: processes; as many as there are cores when None. The outcome does not hang on it.
 
     Raises:
         HornbookError: phonenumbers or python-stdnum is not installed, or a region is unknown.
     """
+    search = make_search(settings)
     actions = {kind: getattr(settings, kind) for kind in PLACEHOLDERS}
-    if set(actions.values()) == {"keep"}:
-        return []
-    return [Privacy(actions, settings.phone_regions)]
+    return [] if search is None else [Privacy(actions, search, workers)]
+
+
+def make_search(settings: PrivacySettings) -> Search | None:
+    """What finds that which must not be shown; None where all is kept.
+
+    Raises:
+        HornbookError: see `make_steps`.
+    """
+    if all(getattr(settings, kind) == "keep" for kind in PLACEHOLDERS):
+        return None
+    return Search(settings.phone_regions)
 
 
 class Privacy:
-    """Replaces personal data and secrets, or drops the documents that have them.
+    """Replaces personal data and secrets, or drops the documents that have them, in several processes.
 
-    The examples in its tallies are shown without any of it, also without the kinds that are kept.
-    Metadata and ids are left as they are: they are not trained on. Memory: one document.
+    Metadata are searched as the text is, ids are not: a document is called by them. The examples in
+    its tallies are shown without any of it, also without the kinds that are kept. Memory: a batch of
+    up to 4 million characters for each process, and one more.
     """
 
     def __init__(
-        self, actions: Mapping[Kind, Action], phone_regions: tuple[str, ...] = ("US", "GB")
+        self,
+        actions: Mapping[Kind, Action],
+        search: Search,
+        workers: int | None = None,
     ) -> None:
-        """See `PrivacySettings`; a kind that `actions` does not name is kept.
-
-        Raises:
-            HornbookError: phonenumbers or python-stdnum is not installed, or a region is unknown.
-        """
-        self._finders = _make_finders(phone_regions)
-        self._actions = {kind: act for kind, act in actions.items() if act != "keep"}
-        self._tallies = {kind: Tally(kind) for kind in PLACEHOLDERS if kind in self._actions}
+        """See `PrivacySettings`; a kind that `actions` does not name is kept."""
+        self.search = search
+        """Finds all kinds."""
+        wanted = {
+            kind: actions[kind] for kind in PLACEHOLDERS if actions.get(kind, "keep") != "keep"
+        }
+        self._redactor = Redactor(self.search, wanted)
+        self._tallies = {kind: Tally(kind) for kind in wanted}
+        self._workers = workers
 
     @property
     def tallies(self) -> list[Tally]:
@@ -103,109 +115,75 @@ class Privacy:
         return list(self._tallies.values())
 
     def apply(self, documents: Iterator[Document]) -> Iterator[Document]:
-        """The documents that stay, with placeholders."""
-        for document in documents:
-            for tally in self._tallies.values():
-                tally.seen += 1
-            found = self.find(document.text, self._tallies)
-            kinds = dict.fromkeys(each.kind for each in found)
-            drop = next((kind for kind in kinds if self._actions[kind] == "drop"), None)
-            if drop is not None:
-                self._tallies[drop].remove(*self._shown(drop, document, found))
-                continue
-            for kind in kinds:
-                self._tallies[kind].change(*self._shown(kind, document, found))
-            yield (
-                replace(document, text=put_placeholders(document.text, found))
-                if found
-                else document
-            )
+        """The documents that stay, with placeholders.
 
-    def find(self, text: str, kinds: Collection[Kind] = tuple(PLACEHOLDERS)) -> list[Found]:
-        """All of these kinds in a text, from left to right, none overlapping another."""
-        found: list[Found] = []
-        stretches = list(near_numbers(text)) if NUMERIC.intersection(kinds) else []
-        for kind, finder in self._finders.items():
-            if kind in kinds:
-                numeric = kind in NUMERIC
-                spans = search_stretches(finder, text, stretches) if numeric else finder(text)
-                taken = [Span(each.start, each.end) for each in found]
-                found += (Found(kind, *span) for span in _apart(spans, taken))
-                found.sort(key=lambda each: each.start)
-        return found
+        Raises:
+            HornbookError: a process has died.
+        """
+        work = "looks for personal data"
+        for batch, outcomes in computed(
+            documents, self._redactor, self._workers, work, _text_and_metadata
+        ):
+            for document, outcome in zip(batch, outcomes, strict=True):
+                self._count(document, outcome)
+                if outcome.drop is None:
+                    yield _changed(document, outcome)
 
-    def redact(self, excerpt: str) -> str:
-        """A tally's excerpt without anything of any kind in it, nor a part of it at its end."""
-        if len(excerpt) >= EXCERPT:
-            excerpt = _without_last(excerpt)
-        return put_placeholders(excerpt, self.find(excerpt))
-
-    def _shown(self, kind: Kind, document: Document, found: list[Found]) -> tuple[Document, str]:
-        """The document as a tally may show it, and how many of a kind it has."""
-        own = [each for each in found if each.kind == kind]
-        why = f"{len(own)} of this kind"
-        if len(self._tallies[kind].examples) >= EXAMPLES:
-            return document, why  # will not be shown
-        everything = self.find(document.text)
-        begin = max(0, own[0].start - LEAD)
-        whole = put_placeholders(document.text, everything, begin)
-        return replace(document, text=whole[:EXCERPT]), why
+    def _count(self, document: Document, outcome: Outcome) -> None:
+        for tally in self._tallies.values():
+            tally.seen += 1
+        for kind in [outcome.drop] if outcome.drop else outcome.counts:
+            shown = replace(document, text=outcome.excerpts.get(kind, ""))
+            tally = self._tallies[kind]
+            act = tally.remove if outcome.drop else tally.change
+            act(shown, f"{outcome.counts[kind]} of this kind")
 
 
-def put_placeholders(text: str, found: list[Found], begin: int = 0) -> str:
-    """The text from a place on, with a placeholder for each of the things found in it.
-
-    A beginning within one of them moves behind it.
-    """
-    pieces: list[str] = []
-    for kind, start, end in found:
-        if end > begin:
-            pieces += text[begin:start], PLACEHOLDERS[kind]
-            begin = end
-    return "".join([*pieces, text[begin:]])
+def _text_and_metadata(document: Document) -> tuple[str, Metadata]:
+    return document.text, document.metadata
 
 
-def _make_finders(regions: tuple[str, ...]) -> dict[Kind, Finder]:
-    """Who finds what, in the order in which they are asked."""
-    for module, name in (("phonenumbers", "phonenumbers"), ("stdnum", "python-stdnum")):
-        if importlib.util.find_spec(module) is None:
-            raise HornbookError(
-                f'privacy needs {name}; install it with pip install "hornbook[corpus]".'
-            )
-    from hornbook.corpus.privacy.numbers import Phones, find_cards, find_ibans, unknown_regions
+def _changed(document: Document, outcome: Outcome) -> Document:
+    if outcome.text is not None:
+        document = replace(document, text=outcome.text)
+    if outcome.metadata is not None:
+        document = replace(document, metadata=outcome.metadata)
+    return document
 
-    unknown = unknown_regions(regions)
-    if unknown:
-        raise HornbookError(
-            f"privacy.phone_regions: {unknown[0]!r} is no country's code; expected two capitals such "
-            'as "US".'
+
+class Redactor:
+    """Looks at batches of documents. It can be pickled, for other processes."""
+
+    def __init__(self, search: Search, actions: Mapping[Kind, Action]) -> None:
+        """`actions` has the kinds that are not kept."""
+        self._search, self._actions = search, actions
+
+    def __call__(self, documents: Sequence[tuple[str, Metadata]]) -> list[Outcome]:
+        """What becomes of each text with its metadata; with excerpts of the first few of each kind."""
+        shown: Counter[Kind] = Counter()
+        return [self._redact(text, metadata, shown) for text, metadata in documents]
+
+    def _redact(self, text: str, metadata: Metadata, shown: Counter[Kind]) -> Outcome:
+        found = self._search.find(text, self._actions)
+        changed, also = (
+            redact_metadata(metadata, self._search, self._actions) if metadata else ({}, [])
         )
-    return {
-        "private_keys": find_private_keys,
-        "api_keys": find_api_keys,
-        "emails": find_emails,
-        "ibans": find_ibans,
-        "cards": find_cards,
-        "ips": find_ips,
-        "phones": Phones(regions),
-    }
+        if not found and not also:
+            return NOTHING
+        counts = Counter([each.kind for each in found] + also)
+        drop = next((kind for kind in counts if self._actions[kind] == "drop"), None)
+        excerpts = {}
+        for kind in [drop] if drop else counts:
+            if shown[kind] < EXAMPLES:
+                shown[kind] += 1
+                excerpts[kind] = self._excerpt(kind, text, found)
+        if drop:
+            return Outcome(counts, drop, excerpts=excerpts)
+        new = put_placeholders(text, found) if found else None
+        return Outcome(counts, None, new, changed if also else None, excerpts)
 
-
-def _apart(spans: Iterator[Span], taken: list[Span]) -> Iterator[Span]:
-    """Those that touch none of the others; both from left to right."""
-    place, last = 0, 0
-    for span in spans:
-        while place < len(taken) and taken[place].end <= span.start:
-            place += 1
-        free = place == len(taken) or taken[place].start >= span.end
-        if free and span.start >= last:
-            last = span.end
-            yield span
-
-
-def _without_last(excerpt: str) -> str:
-    """A text without its last word and the groups of digits before it: a cut may go through them."""
-    words = excerpt.split(" ")[:-1]
-    while words and (not words[-1] or any(map(str.isdigit, words[-1]))):
-        words.pop()
-    return " ".join([*words, "…"])
+    def _excerpt(self, kind: Kind, text: str, found: list[Found]) -> str:
+        """The text around the first thing of a kind; from its beginning if it is in the metadata."""
+        place = next((each.start for each in found if each.kind == kind), 0)
+        everything = self._search.find(text)
+        return put_placeholders(text, everything, max(0, place - LEAD))[:EXCERPT]

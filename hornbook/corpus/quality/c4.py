@@ -7,7 +7,7 @@ three-sentence spans is deduplication's affair.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -32,6 +32,7 @@ POLICIES = (
     "use cookies",
 )
 """What a line about a site's policy has in it."""
+JAVASCRIPT = "javascript"
 
 
 class C4Settings(Settings):
@@ -73,7 +74,7 @@ def braces(view: View) -> Removed | None:
 
 def lorem_ipsum(view: View) -> Removed | None:
     """No text that only fills a place."""
-    return Removed('there is "lorem ipsum" in it') if "lorem ipsum" in view.lower else None
+    return Removed('there is "lorem ipsum" in it') if _has(view, "lorem ipsum") else None
 
 
 @dataclass(frozen=True)
@@ -105,26 +106,28 @@ def citations(view: View) -> Changed | None:
 
 def terminal_punctuation(view: View) -> Changed | Removed | None:
     """Only lines that end as a sentence does; an ellipsis is no end."""
-    return _lines(view, lambda line: not line.endswith(TERMINAL) or line.endswith("..."))
+    wrong = [line for line in view.lines if not line.endswith(TERMINAL) or line.endswith("...")]
+    return _without(view, wrong)
 
 
 def short_lines(view: View, least: int) -> Changed | Removed | None:
     """Only lines of some words."""
-    return _lines(view, lambda line: len(line.split(None, least)) < least)
+    return _without(view, [line for line in view.lines if len(line.split(None, least)) < least])
 
 
 def javascript(view: View) -> Changed | Removed | None:
     """Without lines that ask for JavaScript to be switched on."""
-    if "javascript" not in view.lower:
+    if not _has(view, JAVASCRIPT):
         return None
-    return _lines(view, lambda line: "javascript" in line.lower())
+    return _without(view, [line for line in view.lines if JAVASCRIPT in line.lower()])
 
 
 def policies(view: View) -> Changed | Removed | None:
     """Without lines about cookies and terms of use."""
-    if not any(policy in view.lower for policy in POLICIES):
+    found = [policy for policy in POLICIES if _has(view, policy)]
+    if not found:
         return None
-    return _lines(view, lambda line: any(policy in line.lower() for policy in POLICIES))
+    return _without(view, [line for line in view.lines if _has_any(line.lower(), found)])
 
 
 def sentences(view: View, least: int) -> Removed | None:
@@ -139,9 +142,18 @@ def sentences(view: View, least: int) -> Removed | None:
     return Removed(f"{count} sentence{'s' * (count != 1)}, fewer than {least}")
 
 
-def _lines(view: View, bad: Callable[[str], bool]) -> Changed | Removed | None:
-    found = without_lines(view.text, view.lines, bad)
-    if found is not None and not found.text.strip():
+def _has(view: View, phrase: str) -> bool:
+    """Whether an ASCII phrase without capitals is in the text, written with or without them."""
+    return phrase.encode() in view.encoded_lower
+
+
+def _has_any(text: str, phrases: Sequence[str]) -> bool:
+    return any(phrase in text for phrase in phrases)
+
+
+def _without(view: View, wrong: Sequence[str]) -> Changed | Removed | None:
+    found = without_lines(view, wrong)
+    if found is not None and not found.lines:
         return Removed(f"nothing is left: {found.why}")
     return found
 

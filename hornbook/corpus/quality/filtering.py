@@ -25,8 +25,10 @@ class Event:
 class Verdict:
     """What has become of one document."""
 
+    removed: bool
+    """By the filter of the last event."""
     text: str | None
-    """None where it is removed, by the filter of the last event."""
+    """The new text of a document that stays; None where it is as it was."""
     events: tuple[Event, ...]
 
 
@@ -61,18 +63,18 @@ class Filters:
         for batch, verdicts in computed(documents, self._judge, self._workers, work):
             for document, verdict in zip(batch, verdicts, strict=True):
                 self._count(document, verdict)
-                if verdict.text is not None:
-                    same = not verdict.events
+                if not verdict.removed:
+                    same = verdict.text is None
                     yield document if same else replace(document, text=verdict.text)
 
     def _count(self, document: Document, verdict: Verdict) -> None:
-        last = len(self._tallies) if verdict.text is not None else verdict.events[-1].judge + 1
+        last = verdict.events[-1].judge + 1 if verdict.removed else len(self._tallies)
         for tally in self._tallies[:last]:
             tally.seen += 1
         for number, event in enumerate(verdict.events, start=1):
             shown = replace(document, text=event.excerpt)
             tally = self._tallies[event.judge]
-            removed = verdict.text is None and number == len(verdict.events)
+            removed = verdict.removed and number == len(verdict.events)
             (tally.remove if removed else tally.change)(shown, event.why)
 
 
@@ -90,6 +92,6 @@ def judge_one(text: str, judges: Sequence[Judge]) -> Verdict:
             continue
         events.append(Event(number, view.text[:EXCERPT], found.why))
         if not isinstance(found, Changed):
-            return Verdict(None, tuple(events))
-        view = View(found.text)
-    return Verdict(view.text, tuple(events))
+            return Verdict(True, None, tuple(events))
+        view = View(found.text, found.lines)
+    return Verdict(False, view.text if events else None, tuple(events))

@@ -45,7 +45,7 @@ def punctuation(view: View, least: float) -> Removed | None:
     """Not only headings and menus; a document without lines stays."""
     if not view.lines:
         return None
-    found = sum(line[-1] in TERMINAL for line in view.lines) / len(view.lines)
+    found = sum([line[-1] in TERMINAL for line in view.lines]) / len(view.lines)
     if found > least:
         return None
     return Removed(
@@ -55,14 +55,14 @@ def punctuation(view: View, least: float) -> Removed | None:
 
 def short_lines(view: View, most: float, short: int) -> Removed | None:
     """No list."""
-    found = share(sum(len(line) < short for line in view.lines), len(view.lines))
+    found = share(sum([len(line) < short for line in view.lines]), len(view.lines))
     return _at_least(f"share of lines below {short} characters", found, most)
 
 
 def duplicate_lines(view: View, most: float) -> Removed | None:
     """No line over and over."""
     lines = view.lines
-    if most > 0 and len(set(lines)) == len(lines):
+    if most > 0 and view.lines_differ:
         return None
     found = share(count_duplicates(lines)[1], sum(map(len, lines)))
     return _at_least("share of characters in lines that came before", found, most)

@@ -13,7 +13,17 @@ from hornbook.config import Settings
 from hornbook.corpus.quality.view import Judge, Removed, View, over, share
 
 ELLIPSES = ("...", "…")
-BULLETS = ("•", "‣", "◦", "▪", "●", "-", "*", "–")
+BULLETS = frozenset("•‣◦▪●-*–")
+KINDS = bytes.maketrans(
+    bytes(range(256)),
+    bytes(
+        ord("a" if chr(byte).isalpha() else " " if chr(byte).isspace() else "1")
+        if byte < 128
+        else ord("1")
+        for byte in range(256)
+    ),
+)
+"""Of each byte of UTF-8: "a" for a letter of ASCII, " " for a blank of ASCII, "1" for all others."""
 PUNCTUATION = ".,;:!?\"'()[]{}“”‘’«»…-–—*_"
 
 
@@ -72,7 +82,7 @@ def word_length(view: View, least: float, most: float) -> Removed | None:
     """Words of a length that language has; a document without words stays."""
     if not view.words:
         return None
-    mean = sum(map(len, view.words)) / len(view.words)
+    mean = view.repeats.characters / len(view.words)
     if mean < least:
         return Removed(f"words of {mean:.4g} characters on average, below {least:.4g}")
     if mean > most:
@@ -93,25 +103,27 @@ def ellipses(view: View, most: float) -> Removed | None:
 
 def bullets(view: View, most: float) -> Removed | None:
     """No menu."""
-    count = sum(line.startswith(BULLETS) for line in view.lines)
+    count = sum([line[0] in BULLETS for line in view.lines])
     return over("share of lines that begin with a bullet", count, len(view.lines), most)
 
 
 def ellipsis_lines(view: View, most: float) -> Removed | None:
     """No page of teasers."""
-    count = sum(line.endswith(ELLIPSES) for line in view.lines)
+    if not any(sign in view.text for sign in ELLIPSES):
+        return None
+    count = sum([line.endswith(ELLIPSES) for line in view.lines])
     return over("share of lines that end with an ellipsis", count, len(view.lines), most)
 
 
 def letters(view: View, least: float) -> Removed | None:
     """No table of numbers; a document without words stays."""
     words = view.words
-    # Most words have small letters and no capital, which is quickly seen.
-    count = sum(map(str.islower, words))
-    if not words or count >= least * len(words):
+    # Most words begin with a letter of ASCII, or have one behind a sign: that is quickly seen.
+    kinds = view.encoded.translate(KINDS)
+    count = kinds.count(b" a") + kinds.count(b" 1a") + kinds.startswith((b"a", b"1a"))
+    if count >= least * len(words):
         return None
-    others = [word for word in words if not word.islower()]
-    count += sum(word[0].isalpha() or any(map(str.isalpha, word)) for word in others)
+    count = sum(word[0].isalpha() or any(map(str.isalpha, word)) for word in words)
     found = share(count, len(words))
     if found >= least:
         return None

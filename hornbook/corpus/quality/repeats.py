@@ -1,5 +1,5 @@
 """N-grams of words that come again within one text, found quickly: by hashes, and the longer ones only
-where the shorter ones come again."""
+where the shorter ones come again. Most texts repeat so little that a bound says enough."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -32,11 +32,55 @@ class Repeats:
     """
 
     def __init__(self, words: Sequence[str]) -> None:
-        """Hash the words: two different ones are taken for the same once in 10**19 pairs."""
-        # Python's own hashes: other ones in each process, and the same for the same word in it.
-        self._hashes = np.fromiter(map(hash, words), np.int64, len(words)).view(np.uint64)
+        """`words` are the text's, in order."""
         self._words = words
         self._found: list[Ngrams] = []
+
+    @cached_property
+    def _hashes(self) -> NDArray[np.uint64]:
+        """Of each word; two different ones have the same once in 10**19 pairs."""
+        # Python's own hashes: other ones in each process, and the same for the same word in it.
+        return np.fromiter(map(hash, self._words), np.int64, len(self._words)).view(np.uint64)
+
+    @cached_property
+    def characters(self) -> int:
+        """Of all words together."""
+        return int(self._ends[-1])
+
+    def top_bound(self, longest: int) -> float:
+        """The most frequent n-gram of 2 to `longest` words has at most this share of the characters.
+
+        It comes no more often than two words that it begins with; counted by a part of their hashes,
+        so that others may count with them.
+        """
+        if len(self._words) < 2:
+            return 0.0
+        bits = len(self._words).bit_length() + 2
+        places = (self._hashes_of(2) >> np.uint64(64 - bits)).view(np.int64)
+        return float(np.bincount(places).max() * self._longest(longest) / self._ends[-1])
+
+    def duplicate_bound(self, shortest: int) -> float:
+        """N-grams of `shortest` words or more that came before have at most this share of them.
+
+        Every word of a longer one lies in one of `shortest` words that came before.
+        """
+        hashes = np.sort(self._hashes_of(shortest))
+        before = np.count_nonzero(hashes[1:] == hashes[:-1])
+        return float(before * self._longest(shortest) / self._ends[-1]) if before else 0.0
+
+    def _hashes_of(self, length: int) -> NDArray[np.uint64]:
+        """Of all n-grams of so many words, in order."""
+        count = max(len(self._hashes) - length + 1, 0)
+        hashes = self._hashes[:count]
+        for offset in range(1, length):
+            hashes = hashes * FACTOR + self._hashes[offset : offset + count]
+        return hashes
+
+    def _longest(self, length: int) -> int:
+        """Characters of the longest n-gram of so many words; of all words, if there are fewer."""
+        if len(self._words) < length:
+            return self.characters
+        return int((self._ends[length:] - self._ends[:-length]).max())
 
     @cached_property
     def _ends(self) -> NDArray[np.int64]:

@@ -73,19 +73,21 @@ def repetition_judges(settings: RepetitionSettings) -> dict[str, Judge]:
 
 def duplicate_lines(view: View, most: float, most_characters: float) -> Removed | None:
     """No line over and over."""
+    if view.lines_differ:
+        return None
     return _duplicates("lines", view.lines, most, most_characters)
 
 
 def duplicate_paragraphs(view: View, most: float, most_characters: float) -> Removed | None:
     """No paragraph over and over."""
+    if view.lines_differ:
+        return None
     return _duplicates("paragraphs", view.paragraphs, most, most_characters)
 
 
 def _duplicates(
     name: str, pieces: Sequence[str], most: float, most_characters: float
 ) -> Removed | None:
-    if len(set(pieces)) == len(pieces):
-        return None
     count, characters = count_duplicates(pieces)
     whole = sum(map(len, pieces))
     return over(f"share of {name} that came before", count, len(pieces), most) or over(
@@ -107,6 +109,8 @@ def count_duplicates(pieces: Iterable[str]) -> tuple[int, int]:
 
 def top_ngrams(view: View, most: dict[int, float]) -> Removed | None:
     """No phrase all the time. `most` are limits by the n-grams' words."""
+    if view.repeats.top_bound(max(most)) <= min(most.values()):
+        return None
     for length, found in view.repeats.top_shares(max(most), above=min(most.values())):
         if length in most and found > most[length]:
             return _too_many(f"the most frequent {length}-gram", found, most[length])
@@ -115,6 +119,8 @@ def top_ngrams(view: View, most: dict[int, float]) -> Removed | None:
 
 def duplicate_ngrams(view: View, most: dict[int, float]) -> Removed | None:
     """Nothing longer all the time, either. `most` are limits by the n-grams' words."""
+    if view.repeats.duplicate_bound(min(most)) <= min(most.values()):
+        return None
     shares = view.repeats.duplicate_shares(min(most), max(most), above=min(most.values()))
     for length, found in shares:
         if length in most and found > most[length]:

@@ -12,11 +12,15 @@ UnicodeMode = Literal["keep", "normalize", "repair"]
 
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 """Control characters but for tab and line feed."""
+ASCII_CONTROLS = bytes(byte for byte in range(128) if CONTROL.match(chr(byte)))
 NO_CHARACTER = re.compile("[\ufeff\ufffe\uffff\ud800-\udfff]")
 """Byte order marks, and what is no character."""
-BEYOND_ASCII = re.compile("[^\x00-\x7f]+ ?")
-SHORTENED = frozenset("ÂÃÅÎÐÙ")
-"""Of two characters of which the second, a no-break space, has become a blank: the first."""
+NO_PLAIN_TEXT = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]"
+)
+"""All of those, and further signs of a line's end: most texts have none."""
+SUSPECT = re.compile("[^\x00-\x7f](?:[^\x00-\x7f]|(?<=[ÂÃÅÎÐÙ]) )")
+"""Two characters beyond ASCII, or one and the blank that a no-break space has become."""
 
 
 def normalize(view: View) -> Changed | Removed | None:
@@ -51,10 +55,7 @@ def is_suspect(text: str) -> bool:
     Each character beyond ASCII has two bytes or more in UTF-8, and none of those is ASCII in any
     encoding that extends it: so there are two such characters side by side, or one and a blank.
     """
-    if text.isascii():
-        return False
-    runs = (run for run in BEYOND_ASCII.findall(text) if len(run) > 1)
-    return any(run[1] != " " or run[0] in SHORTENED for run in runs)
+    return not text.isascii() and SUSPECT.search(text) is not None
 
 
 def require_ftfy() -> None:
@@ -76,6 +77,12 @@ def _outcome(before: str, after: str, why: str) -> Changed | Removed | None:
 
 
 def _normalized(text: str) -> str:
+    if text.isascii():
+        plain = len(text.encode().translate(None, ASCII_CONTROLS)) == len(text)
+    else:
+        plain = NO_PLAIN_TEXT.search(text) is None and unicodedata.is_normalized("NFC", text)
+    if plain:
+        return text
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     if not text.isascii():

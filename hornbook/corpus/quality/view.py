@@ -5,21 +5,25 @@ their ends; empty lines are none. Paragraphs stand between empty lines.
 """
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from hornbook.corpus.quality.repeats import Repeats
 
 PARAGRAPH_BREAK = re.compile(r"\n\s*\n")
+KELVIN = "\u212a".encode()
+"""The only character beyond ASCII that is an ASCII letter when it is no capital: a "k"."""
 
 
 class View:
     """A text with its words, lines and paragraphs, each found when it is first asked for."""
 
-    def __init__(self, text: str) -> None:
-        """`text` has "\\n" as its only line break."""
+    def __init__(self, text: str, lines: list[str] | None = None) -> None:
+        """`text` has "\\n" as its only line break; `lines` are its lines, where they are known."""
         self.text = text
+        if lines is not None:
+            self.lines = lines
 
     @cached_property
     def words(self) -> list[str]:
@@ -30,6 +34,11 @@ class View:
     def lines(self) -> list[str]:
         """Those that are not empty."""
         return [stripped for line in self.text.split("\n") if (stripped := line.strip())]
+
+    @cached_property
+    def lines_differ(self) -> bool:
+        """Whether no line comes again; then no paragraph does, either."""
+        return len(set(self.lines)) == len(self.lines)
 
     @cached_property
     def paragraphs(self) -> list[str]:
@@ -47,6 +56,16 @@ class View:
         """The text without capitals."""
         return self.text.lower()
 
+    @cached_property
+    def encoded(self) -> bytes:
+        """The text as UTF-8, in which ASCII is looked for more quickly."""
+        return self.text.encode("utf-8", "surrogatepass")
+
+    @cached_property
+    def encoded_lower(self) -> bytes:
+        """`encoded` without ASCII's capitals: an ASCII phrase is in it where it is in `lower`."""
+        return self.encoded.lower().replace(KELVIN, b"k")
+
 
 @dataclass(frozen=True)
 class Removed:
@@ -61,6 +80,8 @@ class Changed:
 
     text: str
     why: str
+    lines: list[str] | None = field(default=None, compare=False, repr=False)
+    """The new text's `View.lines`, where they are known."""
 
 
 Judge = Callable[[View], Removed | Changed | None]
@@ -78,18 +99,21 @@ def over(what: str, part: float, whole: float, most: float) -> Removed | None:
     return Removed(f"{what}: {found:.4g}, above {most:.4g}") if found > most else None
 
 
-def without_lines(text: str, lines: Sequence[str], bad: Callable[[str], bool]) -> Changed | None:
-    """The text without its `bad` lines, the reason being the first of them.
+def without_lines(view: View, wrong: Collection[str]) -> Changed | None:
+    """The text without these of its lines, the reason being the first of them; None if there are none.
 
-    Args:
-        lines: those of the text that are not empty, as `View.lines` has them. They alone are
-            looked at, each once; empty lines stay where they are.
+    Empty lines stay where they are.
     """
-    wrong = {line for line in set(lines) if bad(line)}
     if not wrong:
         return None
-    kept = [line for line in text.split("\n") if line.strip() not in wrong]
-    count = len(text.split("\n")) - len(kept)
-    first = next(line for line in lines if line in wrong)
+    wrong = frozenset(wrong)
+    before = view.text.split("\n")
+    kept = [line for line in before if line.strip() not in wrong]
+    count = len(before) - len(kept)
+    first = next(line for line in view.lines if line in wrong)
     shown = first if len(first) <= 60 else f"{first[:60]}…"
-    return Changed("\n".join(kept), f"{count} line{'s' * (count > 1)} left out, such as {shown!r}")
+    return Changed(
+        "\n".join(kept),
+        f"{count} line{'s' * (count > 1)} left out, such as {shown!r}",
+        [line for line in view.lines if line not in wrong],
+    )
