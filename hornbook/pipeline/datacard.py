@@ -13,6 +13,7 @@ from hornbook.pipeline.cleaning import cleaning_settings
 from hornbook.pipeline.context import Context, Part
 from hornbook.pipeline.datasets import train_dataset
 from hornbook.sampling.mixture import Mixture
+from hornbook.sampling.packing import PackedDocuments
 
 INPUTS_SHOWN = 200
 """Files named at most; the corpus' manifest names them all."""
@@ -36,8 +37,10 @@ def datacard(context: Context) -> str:
 def _head(context: Context) -> Iterator[str]:
     yield "# Data card\n"
     yield f"- Made with Hornbook {__version__}, seed {context.recipe.runtime.seed}"
-    if len(context.parts) > 1 or context.parts[0].name:
+    if context.recipe.corpus.sources:
         yield from _mixture(context)
+    if context.recipe.sampling.packing == "documents":
+        yield from _packing(context)
 
 
 def _mixture(context: Context) -> Iterator[str]:
@@ -56,6 +59,17 @@ def _mixture(context: Context) -> Iterator[str]:
         share, epochs = mixture.shares[part.name], mixture.epochs[part.name]
         tokens = part.store.token_counts["train"]
         yield f"| {part.name} | {weight} | {tokens:,} | {share:.1%} | {epochs:.2f} |"
+    yield ""
+
+
+def _packing(context: Context) -> Iterator[str]:
+    """How full the rows of packed training documents are, of each source."""
+    config = resolve(context.recipe.model, context.tokenizer.vocab_size)
+    dataset = train_dataset(context, config)
+    packed = dataset.sources if isinstance(dataset, Mixture) else {"": dataset}
+    for name, rows in packed.items():
+        if isinstance(rows, PackedDocuments):
+            yield f"- Training rows{f' of {name}' if name else ''}: {rows.describe()}"
     yield ""
 
 

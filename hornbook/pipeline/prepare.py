@@ -54,8 +54,9 @@ def print_account(context: Context) -> None:
             table.add_row(row.name, *("" if n is None else f"{n:,}" for n in numbers))
         console.print()
         console.print(table)
-    if context.recipe.corpus.sources:
-        config = resolve(context.recipe.model, context.tokenizer.vocab_size)
+    recipe = context.recipe
+    if recipe.corpus.sources or recipe.sampling.packing == "documents":
+        config = resolve(recipe.model, context.tokenizer.vocab_size)
         console.print()
         for line in describe_dataset(train_dataset(context, config)):
             console.print(line, markup=False)

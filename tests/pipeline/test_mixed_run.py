@@ -247,15 +247,19 @@ def test_what_two_sources_have_stays_in_the_first(tmp_path: Path, capfd: Any) ->
         *("prepare", f"corpus.sources=[{sources}]", f"run.directory={directory}"),
         *("deduplication.exact=true", "tokenizer.vocab_size=300", "model.preset=nano"),
         *("sampling.max_length=16", "corpus.validation_share=0.1", "corpus.test_share=0.1"),
+        "sampling.packing=documents",
     ]
     assert _run(arguments) == 0
-    row = re.search(r"exact as in a +(\S+)", capfd.readouterr().out)
+    printed = capfd.readouterr().out
+    assert re.search(r"^b: max_length 16, .* not padding$", printed, re.MULTILINE)
+    row = re.search(r"exact as in a +(\S+)", printed)
     assert row is not None
     assert row[1] == "-9"
     assert (
         "| ExactDuplicates | exact as in a | 49 | 9 | 0 |"
         in (directory / "datacard.md").read_text()
     )
+    assert "- Training rows of b: max_length 16" in (directory / "datacard.md").read_text()
     assert _run(["verify", str(directory)]) == 0
     assert "the sources/a/corpus is what it was made from" in capfd.readouterr().out
     assert _run([*arguments, "deduplication.across_sources=false"]) == 0

@@ -83,6 +83,10 @@ def test_neighbours_are_of_shuffled_sources() -> None:
     sources = mixed.source_of(mixed.order(1, 0)).tolist()
     changes = sum(one != other for one, other in pairwise(sources))
     assert 60 < changes < 120  # of 179; about half
+    order = mixed.order(1, 0)
+    for source in (0, 1):  # each in an order of its own, too
+        own = order[mixed.source_of(order) == source]
+        assert sum(later == one + 1 for one, later in pairwise(own.tolist())) < 10  # of 89
     evenly = mixed.source_of(mixed.order(1, 0, shuffle=False)).tolist()
     assert evenly == [0, 1] * 90
 

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
+import numpy as np
+
 from hornbook.corpus.quality.view import Removed, View
 from hornbook.errors import HornbookError
 
@@ -60,7 +62,10 @@ def _identifier() -> Any:
     """The model, read once in each process (0.6 s)."""
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    # Its numbers are of 16 bits, of which numpy would make 32 at every call.
+    identifier.nb_ptc = identifier.nb_ptc.astype(np.float32)
+    return identifier
 
 
 def sample(text: str) -> str:

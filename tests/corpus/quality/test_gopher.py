@@ -169,6 +169,25 @@ def test_shares_are_those_of_a_plain_count(words: list[str]) -> None:
     duplicate = dict(repeats.duplicate_shares(5, 10))
     assert all(top.get(n, 0.0) == plain_top(words, n) for n in (2, 3, 4))
     assert all(duplicate.get(n, 0.0) == plain_duplicates(words, n) for n in range(5, 11))
+    # What is passed over because of a bound is below it.
+    assert repeats.top_bound(4) >= max(top.values(), default=0.0)
+    assert repeats.duplicate_bound(5) >= max(duplicate.values(), default=0.0)
+    assert repeats.characters == len("".join(words))
+
+
+def test_bounds_say_enough_of_most_prose() -> None:
+    repeats = View(" ".join(f"word{n % 97} and{n} the{n * n}" for n in range(300))).repeats
+    assert repeats.top_bound(4) < 0.1
+    assert repeats.duplicate_bound(5) == 0
+
+
+@settings(deadline=None)
+@given(st.lists(st.text("a1É(字\u00a0’", max_size=3), max_size=12), st.sampled_from(" \n\t"))
+def test_words_with_letters_are_those_of_a_plain_count(pieces: list[str], blank: str) -> None:
+    text = blank.join(pieces)
+    words = text.split()
+    found = sum(any(map(str.isalpha, word)) for word in words)
+    assert removed(GOPHER["gopher-letters"], text) is (found < 0.8 * len(words))
 
 
 def test_real_text_is_neither_repetitious_nor_odd() -> None:

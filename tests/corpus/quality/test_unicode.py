@@ -1,6 +1,7 @@
 """Characters are normalized and repaired, and nothing that is meant is touched."""
 
 import unicodedata
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -58,6 +59,20 @@ def test_no_line_that_ftfy_would_repair_is_passed_over(text: str, encoding: str)
     for line in (text, text.encode().decode(encoding, "ignore").replace("\xa0", " ")):
         if ftfy.fix_encoding(line) != line:
             assert is_suspect(line)
+
+
+@given(st.text("aé’Ã \n", max_size=8))
+def test_a_line_is_suspect_for_two_signs_beyond_ascii_or_one_and_a_blank(text: str) -> None:
+    pairs = [one + two for one, two in pairwise(text) if not one.isascii()]
+    assert is_suspect(text) is any(p == "Ã " or not p[1].isascii() for p in pairs)
+
+
+@given(st.text("aé’e\u0301\x00\r\n\u2028\ufeff\x85\x7f\t", max_size=8))
+def test_what_is_left_as_it_is_is_in_normal_form(text: str) -> None:
+    plain = text.replace("\r\n", "\n").translate(
+        {0: None, 13: "\n", 0x85: "\n", 0x2028: "\n", 0xFEFF: None, 0x7F: None}
+    )
+    assert (after(text, normalize) or "").strip() == unicodedata.normalize("NFC", plain).strip()
 
 
 @pytest.mark.parametrize(

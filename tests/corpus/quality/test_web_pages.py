@@ -44,6 +44,8 @@ def left(name: str, text: str) -> str | None:
         ("javascript", "Java and scripts.", ...),
         ("policies", "We USE cookies.\nText.\nSee our Privacy Policy.", "Text."),
         ("policies", "We eat cookies, a policy of ours.", ...),
+        ("policies", "We use coo\u212aies.\nText.", "Text."),  # a Kelvin sign
+        ("javascript", "Enable JAVASCR\u0130PT.", ...),
         ("sentences", "One. Two!", None),
         ("sentences", "One. Two! Three?", ...),
         ("sentences", "One (so.) Two “so!” Three. Four.", ...),
