@@ -135,12 +135,10 @@ def find_private_keys(text: str) -> Iterator[Span]:
     public keys stay."""
     begin = BEGIN.search(text) if any(hint in text for hint in HINTS) else None
     while begin:
-        limit = begin.end() + LONGEST_BLOCK
+        following = BEGIN.search(text, begin.end())
+        limit = min(begin.end() + LONGEST_BLOCK, following.start() if following else len(text))
         end = END.search(text, begin.end(), limit)
-        if end and BEGIN.search(text, begin.end(), end.start()):
-            end = None  # that of another block
         body = BODY.match(text, begin.end(), limit)
         without_end = begin.end() + len(body.group().rstrip() if body else "")
-        stop = end.end() if end else without_end
-        yield Span(begin.start(), stop)
-        begin = BEGIN.search(text, stop)
+        yield Span(begin.start(), end.end() if end else without_end)
+        begin = following

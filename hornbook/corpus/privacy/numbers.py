@@ -138,10 +138,11 @@ class Phones:
                 return
 
 
-def _spans(written: str, start: int, region: str | None, leniency: int) -> Iterator[Span]:
-    for match in PhoneNumberMatcher(written, region, leniency, max_tries=16):
+def _spans(given: str, start: int, region: str | None, leniency: int) -> Iterator[Span]:
+    for match in PhoneNumberMatcher(given, region, leniency, max_tries=16):
         # In "(07400 123456)" the brackets are the sentence's.
-        opened = match.raw_string.startswith("(") and ")" not in match.raw_string
+        written = match.raw_string
+        opened = written.startswith("(") and written.count("(") > written.count(")")
         yield Span(start + match.start + opened, start + match.end)
 
 

@@ -64,8 +64,8 @@ class Filters:
             for document, verdict in zip(batch, verdicts, strict=True):
                 self._count(document, verdict)
                 if not verdict.removed:
-                    same = verdict.text is None
-                    yield document if same else replace(document, text=verdict.text)
+                    text = verdict.text
+                    yield document if text is None else replace(document, text=text)
 
     def _count(self, document: Document, verdict: Verdict) -> None:
         last = verdict.events[-1].judge + 1 if verdict.removed else len(self._tallies)

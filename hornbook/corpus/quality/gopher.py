@@ -14,16 +14,6 @@ from hornbook.corpus.quality.view import Judge, Removed, View, over, share
 
 ELLIPSES = ("...", "…")
 BULLETS = frozenset("•‣◦▪●-*–")
-KINDS = bytes.maketrans(
-    bytes(range(256)),
-    bytes(
-        ord("a" if chr(byte).isalpha() else " " if chr(byte).isspace() else "1")
-        if byte < 128
-        else ord("1")
-        for byte in range(256)
-    ),
-)
-"""Of each byte of UTF-8: "a" for a letter of ASCII, " " for a blank of ASCII, "1" for all others."""
 PUNCTUATION = ".,;:!?\"'()[]{}“”‘’«»…-–—*_"
 
 
@@ -80,9 +70,9 @@ def count_words(view: View, least: int, most: int) -> Removed | None:
 
 def word_length(view: View, least: float, most: float) -> Removed | None:
     """Words of a length that language has; a document without words stays."""
-    if not view.words:
+    if not len(view.words):
         return None
-    mean = view.repeats.characters / len(view.words)
+    mean = view.words.characters / len(view.words)
     if mean < least:
         return Removed(f"words of {mean:.4g} characters on average, below {least:.4g}")
     if mean > most:
@@ -117,12 +107,9 @@ def ellipsis_lines(view: View, most: float) -> Removed | None:
 
 def letters(view: View, least: float) -> Removed | None:
     """No table of numbers; a document without words stays."""
-    words = view.words
-    # Most words begin with a letter of ASCII, or have one behind a sign: that is quickly seen.
-    kinds = view.encoded.translate(KINDS)
-    count = kinds.count(b" a") + kinds.count(b" 1a") + kinds.startswith((b"a", b"1a"))
-    if count >= least * len(words):
+    if view.words.with_letters() >= least * len(view.words):
         return None
+    words = view.text.split()
     count = sum(word[0].isalpha() or any(map(str.isalpha, word)) for word in words)
     found = share(count, len(words))
     if found >= least:
@@ -136,8 +123,8 @@ def stop_words(view: View, wanted: tuple[str, ...], least: int) -> Removed | Non
     for word in wanted:  # they come soon, in prose
         if found >= least:
             return None
-        found += word in view.words
-    if found >= least:
+        found += f" {word} " in view.text
+    if found >= least or len(set(wanted).intersection(view.text.split())) >= least:
         return None
     bare = {word.strip(PUNCTUATION) for word in view.lower.split()}
     found = len(bare.intersection(wanted))

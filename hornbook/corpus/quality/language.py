@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-import numpy as np
-
 from hornbook.corpus.quality.view import Removed, View
 from hornbook.errors import HornbookError
 
@@ -62,10 +60,7 @@ def _identifier() -> Any:
     """The model, read once in each process (0.6 s)."""
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-    identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-    # Its numbers are of 16 bits, of which numpy would make 32 at every call.
-    identifier.nb_ptc = identifier.nb_ptc.astype(np.float32)
-    return identifier
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
 
 def sample(text: str) -> str:

@@ -1,7 +1,7 @@
 """N-grams of words that come again within one text, found quickly: by hashes, and the longer ones only
 where the shorter ones come again. Most texts repeat so little that a bound says enough."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hornbook.corpus.ngrams import FACTOR
+from hornbook.corpus.quality.characters import Words
 
 
 @dataclass(frozen=True)
@@ -31,33 +32,37 @@ class Repeats:
     Takes time in proportion to n log n for n words, and memory of about 100 bytes a word.
     """
 
-    def __init__(self, words: Sequence[str]) -> None:
+    def __init__(self, words: Words) -> None:
         """`words` are the text's, in order."""
+        self._ends = words.ends
         self._words = words
         self._found: list[Ngrams] = []
 
     @cached_property
-    def _hashes(self) -> NDArray[np.uint64]:
-        """Of each word; two different ones have the same once in 10**19 pairs."""
-        # Python's own hashes: other ones in each process, and the same for the same word in it.
-        return np.fromiter(map(hash, self._words), np.int64, len(self._words)).view(np.uint64)
+    def _hashes(self) -> list[NDArray[np.uint64]]:
+        """Of all words, pairs of words and so on, as far as was asked for."""
+        return [self._words.hashes]
 
-    @cached_property
-    def characters(self) -> int:
-        """Of all words together."""
-        return int(self._ends[-1])
+    def _hashes_of(self, length: int) -> NDArray[np.uint64]:
+        """Of all n-grams of so many words, in order."""
+        while len(self._hashes) < length:
+            before = self._hashes[-1][:-1]
+            self._hashes.append(before * FACTOR + self._hashes[0][len(self._hashes) :])
+        return self._hashes[length - 1]
 
-    def top_bound(self, longest: int) -> float:
-        """The most frequent n-gram of 2 to `longest` words has at most this share of the characters.
+    def top_bound(self, length: int) -> float:
+        """The most frequent n-gram of so many words has at most this share of the characters.
 
-        It comes no more often than two words that it begins with; counted by a part of their hashes,
-        so that others may count with them.
+        They are put into many more boxes than there are n-grams by a part of their hashes, so that
+        others may count with them.
         """
-        if len(self._words) < 2:
+        hashes = self._hashes_of(length)
+        if not len(hashes):
             return 0.0
-        bits = len(self._words).bit_length() + 2
-        places = (self._hashes_of(2) >> np.uint64(64 - bits)).view(np.int64)
-        return float(np.bincount(places).max() * self._longest(longest) / self._ends[-1])
+        bits = len(hashes).bit_length() + 2
+        boxes = (hashes >> np.uint64(64 - bits)).view(np.int64)
+        characters = self._ends[length:] - self._ends[:-length]
+        return float(np.bincount(boxes, characters).max() / self._ends[-1])
 
     def duplicate_bound(self, shortest: int) -> float:
         """N-grams of `shortest` words or more that came before have at most this share of them.
@@ -66,27 +71,10 @@ class Repeats:
         """
         hashes = np.sort(self._hashes_of(shortest))
         before = np.count_nonzero(hashes[1:] == hashes[:-1])
-        return float(before * self._longest(shortest) / self._ends[-1]) if before else 0.0
-
-    def _hashes_of(self, length: int) -> NDArray[np.uint64]:
-        """Of all n-grams of so many words, in order."""
-        count = max(len(self._hashes) - length + 1, 0)
-        hashes = self._hashes[:count]
-        for offset in range(1, length):
-            hashes = hashes * FACTOR + self._hashes[offset : offset + count]
-        return hashes
-
-    def _longest(self, length: int) -> int:
-        """Characters of the longest n-gram of so many words; of all words, if there are fewer."""
-        if len(self._words) < length:
-            return self.characters
-        return int((self._ends[length:] - self._ends[:-length]).max())
-
-    @cached_property
-    def _ends(self) -> NDArray[np.int64]:
-        """Characters of all words before each, and of all: (words + 1,)."""
-        lengths = np.fromiter(map(len, self._words), np.int64, len(self._words))
-        return np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+        if not before:
+            return 0.0
+        longest = (self._ends[shortest:] - self._ends[:-shortest]).max()
+        return float(before * longest / self._ends[-1])
 
     def ngrams(self) -> Iterator[Ngrams]:
         """Those that come again, of 2 words, of 3 and so on, until there are none."""
@@ -102,12 +90,13 @@ class Repeats:
             before = self._found[-1].starts
             starts = before[:-1][before[1:] - before[:-1] == 1]
         else:
-            starts = np.arange(max(len(self._hashes) - 1, 0))
+            starts = np.arange(max(len(self._words) - 1, 0))
         if len(starts) < 2:
             return None
-        hashes = self._hashes[starts]
+        words = self._hashes[0]
+        hashes = words[starts]
         for offset in range(1, length):
-            hashes = hashes * FACTOR + self._hashes[starts + offset]
+            hashes = hashes * FACTOR + words[starts + offset]
         ranked = np.sort(hashes)
         again = ranked[1:][ranked[1:] == ranked[:-1]]
         if not len(again):
@@ -156,7 +145,7 @@ class Repeats:
         """The share of characters in those that came before, each character once."""
         later = np.ones(len(ngrams.kinds), dtype=bool)
         later[np.unique(ngrams.kinds, return_index=True)[1]] = False
-        inside = np.zeros(len(self._hashes), dtype=bool)
+        inside = np.zeros(len(self._words), dtype=bool)
         for offset in range(ngrams.length):
             inside[ngrams.starts[later] + offset] = True
         return float(np.diff(self._ends)[inside].sum() / self._ends[-1])

@@ -109,7 +109,7 @@ def count_duplicates(pieces: Iterable[str]) -> tuple[int, int]:
 
 def top_ngrams(view: View, most: dict[int, float]) -> Removed | None:
     """No phrase all the time. `most` are limits by the n-grams' words."""
-    if view.repeats.top_bound(max(most)) <= min(most.values()):
+    if all(view.repeats.top_bound(length) <= limit for length, limit in most.items()):
         return None
     for length, found in view.repeats.top_shares(max(most), above=min(most.values())):
         if length in most and found > most[length]:

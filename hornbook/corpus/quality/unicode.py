@@ -5,6 +5,8 @@ import re
 import unicodedata
 from typing import Literal
 
+import numpy as np
+
 from hornbook.corpus.quality.view import Changed, Removed, View
 from hornbook.errors import HornbookError
 
@@ -12,15 +14,21 @@ UnicodeMode = Literal["keep", "normalize", "repair"]
 
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 """Control characters but for tab and line feed."""
-ASCII_CONTROLS = bytes(byte for byte in range(128) if CONTROL.match(chr(byte)))
 NO_CHARACTER = re.compile("[\ufeff\ufffe\uffff\ud800-\udfff]")
 """Byte order marks, and what is no character."""
-NO_PLAIN_TEXT = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]"
+BREAKS = "\u2028\u2029"
+IS_ODD = np.array(
+    [
+        bool(CONTROL.match(sign) or NO_CHARACTER.match(sign) or sign in BREAKS)
+        for sign in map(chr, range(2**16))
+    ]
+    + [False]
 )
-"""All of those, and further signs of a line's end: most texts have none."""
-SUSPECT = re.compile("[^\x00-\x7f](?:[^\x00-\x7f]|(?<=[ÂÃÅÎÐÙ]) )")
-"""Two characters beyond ASCII, or one and the blank that a no-break space has become."""
+"""Of the first 65,536 characters, whether they are among those or further signs of a line's end; and, as
+the last, of all others. Most texts have none."""
+SHORTENED = "ÂÃÅÎÐÙ"
+"""Of two characters of which the second, a no-break space, has become a blank: the first."""
+SUSPECT = re.compile(f"[^\x00-\x7f](?:[^\x00-\x7f]|(?<=[{SHORTENED}]) )")
 
 
 def normalize(view: View) -> Changed | Removed | None:
@@ -28,7 +36,7 @@ def normalize(view: View) -> Changed | Removed | None:
 
     Compatible characters (ﬁ, ², Ａ) stay: what they are is part of the text.
     """
-    return _outcome(view.text, _normalized(view.text), "not in normal form")
+    return _outcome(view.text, _normalized(view), "not in normal form")
 
 
 def repair(view: View) -> Changed | Removed | None:
@@ -40,13 +48,14 @@ def repair(view: View) -> Changed | Removed | None:
     from ftfy import fix_encoding
 
     text, broken = view.text, 0
-    if is_suspect(text):
+    if _has_suspects(view):
         lines = text.split("\n")
         fixed = [fix_encoding(line) if is_suspect(line) else line for line in lines]
         broken = sum(a != b for a, b in zip(lines, fixed, strict=True))
         text = "\n".join(fixed)
     count = f"{broken} line{'s' * (broken > 1)} wrongly decoded"
-    return _outcome(view.text, _normalized(text), count if broken else "not in normal form")
+    after = _normalized(View(text) if broken else view)
+    return _outcome(view.text, after, count if broken else "not in normal form")
 
 
 def is_suspect(text: str) -> bool:
@@ -56,6 +65,15 @@ def is_suspect(text: str) -> bool:
     encoding that extends it: so there are two such characters side by side, or one and a blank.
     """
     return not text.isascii() and SUSPECT.search(text) is not None
+
+
+def _has_suspects(view: View) -> bool:
+    """Whether any of its lines may be suspect: `is_suspect` of a long text, more quickly."""
+    if view.text.isascii():
+        return False
+    beyond = view.codes > 127
+    side_by_side = bool((beyond[1:] & beyond[:-1]).any())
+    return side_by_side or any(f"{sign} " in view.text for sign in SHORTENED)
 
 
 def require_ftfy() -> None:
@@ -76,18 +94,15 @@ def _outcome(before: str, after: str, why: str) -> Changed | Removed | None:
     return Changed(after, why) if after.strip() else Removed("no character of it is text")
 
 
-def _normalized(text: str) -> str:
-    if text.isascii():
-        plain = len(text.encode().translate(None, ASCII_CONTROLS)) == len(text)
-    else:
-        plain = NO_PLAIN_TEXT.search(text) is None and unicodedata.is_normalized("NFC", text)
-    if plain:
+def _normalized(view: View) -> str:
+    text = view.text
+    odd = IS_ODD[np.minimum(view.codes, 2**16)].any()
+    if not odd and unicodedata.is_normalized("NFC", text):
         return text
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     if not text.isascii():
         text = text.replace("\x85", "\n").replace("\u2028", "\n").replace("\u2029", "\n\n")
         text = NO_CHARACTER.sub("", text)
-        if not unicodedata.is_normalized("NFC", text):
-            text = unicodedata.normalize("NFC", text)
-    return CONTROL.sub("", text)
+    # What stood between a letter and its accent is out before they become one character.
+    return unicodedata.normalize("NFC", CONTROL.sub("", text))

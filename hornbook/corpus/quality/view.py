@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from hornbook.corpus.quality.characters import Codes, Words, codes_of
 from hornbook.corpus.quality.repeats import Repeats
 
 PARAGRAPH_BREAK = re.compile(r"\n\s*\n")
@@ -26,9 +27,14 @@ class View:
             self.lines = lines
 
     @cached_property
-    def words(self) -> list[str]:
+    def codes(self) -> Codes:
+        """The characters as numbers."""
+        return codes_of(self.text)
+
+    @cached_property
+    def words(self) -> Words:
         """What stands between blanks, punctuation included."""
-        return self.text.split()
+        return Words(self.codes)
 
     @cached_property
     def lines(self) -> list[str]:
