@@ -67,7 +67,7 @@ def test_what_an_earlier_source_has_is_removed_and_counted_by_pair() -> None:
 def test_a_pair_is_shown_with_the_document_that_stays() -> None:
     (step,) = make_steps(DeduplicationSettings(exact=True))
     assert isinstance(step, ComparedWithEarlier)
-    step.compare_with("a", documents("a", "The fox ran."))
+    step.compare_with("a", iter(documents("a", "The fox ran.")))
     assert (
         list(step.apply(iter(documents("b", "the FOX ran.", "It fell."))))
         == documents("b", "", "It fell.")[1:]
