@@ -16,16 +16,21 @@ CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 """Control characters but for tab and line feed."""
 NO_CHARACTER = re.compile("[\ufeff\ufffe\uffff\ud800-\udfff]")
 """Byte order marks, and what is no character."""
-BREAKS = "\u2028\u2029"
-IS_ODD = np.array(
-    [
-        bool(CONTROL.match(sign) or NO_CHARACTER.match(sign) or sign in BREAKS)
-        for sign in map(chr, range(2**16))
-    ]
-    + [False]
-)
-"""Of the first 65,536 characters, whether they are among those or further signs of a line's end; and, as
-the last, of all others. Most texts have none."""
+PLAIN, PERHAPS, ODD = range(3)
+"""What a character is: in normal form whatever stands beside it; perhaps not; to be replaced."""
+KIND = np.full(2**16 + 1, PERHAPS, dtype=np.uint8)
+"""Of the first 65,536 characters, and, as the last, of all others."""
+KIND[:0x300] = KIND[0x2002:0x2070] = PLAIN  # Latin letters; dashes and quotation marks
+for odd in (
+    (0, 9),
+    (0xB, 0x20),
+    (0x7F, 0xA0),
+    (0x2028, 0x202A),
+    (0xD800, 0xE000),
+    (0xFFFE, 0x10000),
+):
+    KIND[slice(*odd)] = ODD
+KIND[0xFEFF] = ODD
 SHORTENED = "ÂÃÅÎÐÙ"
 """Of two characters of which the second, a no-break space, has become a blank: the first."""
 SUSPECT = re.compile(f"[^\x00-\x7f](?:[^\x00-\x7f]|(?<=[{SHORTENED}]) )")
@@ -96,8 +101,8 @@ def _outcome(before: str, after: str, why: str) -> Changed | Removed | None:
 
 def _normalized(view: View) -> str:
     text = view.text
-    odd = IS_ODD[np.minimum(view.codes, 2**16)].any()
-    if not odd and unicodedata.is_normalized("NFC", text):
+    kind = KIND[np.minimum(view.codes, np.uint32(2**16))].max(initial=PLAIN)
+    if kind == PLAIN or (kind == PERHAPS and unicodedata.is_normalized("NFC", text)):
         return text
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")

@@ -1,13 +1,24 @@
 """Characters are normalized and repaired, and nothing that is meant is touched."""
 
+import re
 import unicodedata
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hornbook.corpus.quality.unicode import is_suspect, normalize, repair
+from hornbook.corpus.quality.unicode import (
+    CONTROL,
+    KIND,
+    NO_CHARACTER,
+    ODD,
+    PLAIN,
+    is_suspect,
+    normalize,
+    repair,
+)
 from hornbook.corpus.quality.view import Changed, Removed, View
 
 ftfy = pytest.importorskip("ftfy")
@@ -65,6 +76,16 @@ def test_no_line_that_ftfy_would_repair_is_passed_over(text: str, encoding: str)
 def test_a_line_is_suspect_for_two_signs_beyond_ascii_or_one_and_a_blank(text: str) -> None:
     pairs = [one + two for one, two in pairwise(text) if not one.isascii()]
     assert is_suspect(text) is any(p == "Ã " or not p[1].isascii() for p in pairs)
+
+
+def test_plain_characters_are_in_normal_form_beside_any_other() -> None:
+    plain = [chr(code) for code in np.flatnonzero(KIND == PLAIN)]
+    odd = [chr(code) for code in np.flatnonzero(KIND == ODD)]
+    replaced = (CONTROL, NO_CHARACTER, re.compile("[\u2028\u2029]"))
+    assert odd == [s for s in map(chr, range(2**16)) if any(p.match(s) for p in replaced)]
+    assert all(unicodedata.normalize("NFC", sign) == sign for sign in plain)
+    for before, sign in ((one, two) for one in "aAe’—" for two in plain):
+        assert unicodedata.is_normalized("NFC", before + sign)
 
 
 @given(st.text("aé’e\u0301\x00\r\n\u2028\ufeff\x85\x7f\t", max_size=8))
