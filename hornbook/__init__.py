@@ -2,7 +2,7 @@
 
 The stages, in the order in which text flows through them. Each folder imports only from those
 above it in this list and from the leaves (`errors`, `config`, `runtime`, `processes`,
-`artifact`, `console`).
+`artifact`, `console`, `divided`).
 
 | folder      | stage                                                                     |
 | ----------- | ------------------------------------------------------------------------- |

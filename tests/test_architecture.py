@@ -25,7 +25,7 @@ ORDER = (
     "cli",
     "__main__",
 )
-LEAVES = {"errors", "config", "artifact", "console", "processes", "runtime"}
+LEAVES = {"errors", "config", "artifact", "console", "processes", "runtime", "divided"}
 FORBIDDEN = {
     ("checkpoints", "training"),
     ("checkpoints", "tokenizing"),

@@ -18,8 +18,9 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from hornbook.checkpoints.shards import part_here, room_for
+from hornbook.checkpoints.shards import room_for
 from hornbook.checkpoints.store import Content
+from hornbook.divided import local
 
 Tensors = dict[str, dict[str, Tensor]]
 """By file, then by name."""
@@ -142,4 +143,4 @@ def _buffer(tensor: Tensor, kept: Tensor | None) -> Tensor:
 
 def _copy_all(pairs: Iterable[tuple[Tensor, Tensor]]) -> None:
     for buffer, tensor in pairs:
-        part_here(buffer).copy_(part_here(tensor), non_blocking=True)
+        local(buffer).copy_(local(tensor), non_blocking=True)

@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from hornbook.artifact import hash_file
+from hornbook.divided import local
 from hornbook.errors import HornbookError
 
 DIGEST_BYTES = 32
@@ -34,17 +35,10 @@ def is_sharded(files: Mapping[str, str]) -> bool:
     return any(name.startswith("shard-") for name in files)
 
 
-def part_here(tensor: Tensor) -> Tensor:
-    """This process's part of a tensor, which may be divided (a `DTensor`), sharing its memory."""
-    divided: Any = tensor
-    part: Tensor = divided.to_local() if hasattr(tensor, "placements") else tensor
-    return part
-
-
 def room_for(tensor: Tensor) -> Tensor:
     """Memory on the CPU for this process's part of a tensor, divided as it is, page-locked for
     copies from a GPU. All processes must ask for the same tensors in the same order."""
-    part = part_here(tensor)
+    part = local(tensor)
     room = torch.empty(part.shape, dtype=part.dtype, pin_memory=part.is_cuda)
     if part is tensor:
         return room

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from hornbook.divided import is_divided
 from hornbook.training.products import packed, product
-from hornbook.training.shards import is_divided
 
 
 class Compact(Protocol):

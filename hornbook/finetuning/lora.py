@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hornbook.config import Settings
+from hornbook.divided import local
 from hornbook.errors import HornbookError
 from hornbook.finetuning.frozen import (
     FrozenLinear,
@@ -30,7 +31,6 @@ from hornbook.finetuning.frozen import (
     frozen_linear,
 )
 from hornbook.finetuning.quantized import BaseForm, QuantizedLinear, quantized
-from hornbook.training.shards import local
 
 ALL_LINEAR = "all-linear"
 HEAD = "head"

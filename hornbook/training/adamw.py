@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim.adamw import adamw
 
+from hornbook.divided import local
 from hornbook.errors import HornbookError
-from hornbook.training.shards import local, local_gradient
+from hornbook.training.shards import local_gradient
 
 EPS = 1e-8
 

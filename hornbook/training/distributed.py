@@ -20,6 +20,7 @@ from torch.distributed.tensor.parallel import parallelize_module
 from torch.futures import Future
 from torch.nn.parallel import DistributedDataParallel
 
+from hornbook.divided import is_divided
 from hornbook.model.transformer import Transformer
 from hornbook.runtime import Runtime
 from hornbook.sampling.batch import Batch
@@ -29,7 +30,6 @@ from hornbook.training.parallel import SMALL, Objective, Parallel
 from hornbook.training.shards import (
     cuts_of,
     is_cut,
-    is_divided,
     local_gradient,
     part_of,
     placements_of,

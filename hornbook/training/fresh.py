@@ -9,8 +9,9 @@ the process keeps its part.
 import torch
 from torch import Tensor, nn
 
+from hornbook.divided import local
 from hornbook.model.transformer import Transformer
-from hornbook.training.shards import cuts_of, local, part_of
+from hornbook.training.shards import cuts_of, part_of
 
 
 def form_of(model: nn.Module) -> bool:

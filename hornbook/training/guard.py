@@ -13,11 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hornbook.divided import local
 from hornbook.errors import HornbookError
 from hornbook.runtime import random_state, set_random_state
 from hornbook.training.optimizer import Optimizer
 from hornbook.training.settings import TrainingSettings
-from hornbook.training.shards import divided_like, local
+from hornbook.training.shards import divided_like
 
 LEAST_LOSSES = 20
 """Losses seen before one can be called a spike."""

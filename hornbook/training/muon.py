@@ -12,9 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from hornbook.divided import local
 from hornbook.errors import HornbookError
 from hornbook.training.parallel import ALONE, Parallel
-from hornbook.training.shards import divided_like, local, local_gradient, placements_of
+from hornbook.training.shards import divided_like, local_gradient, placements_of
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 """Chosen by Jordan for the steepest slope at zero: small singular values grow the fastest."""

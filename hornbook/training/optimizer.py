@@ -5,12 +5,13 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from hornbook.divided import is_divided
 from hornbook.errors import HornbookError
 from hornbook.training.adamw import AdamW
 from hornbook.training.muon import Muon
 from hornbook.training.parallel import ALONE, Parallel
 from hornbook.training.settings import TrainingSettings
-from hornbook.training.shards import is_divided, local_gradient
+from hornbook.training.shards import local_gradient
 
 Named = dict[str, nn.Parameter]
 MUON, ADAMW = "muon.", "adamw."

@@ -1,9 +1,7 @@
-"""Tensors that are divided among processes, and the parts of them that lie in this one.
+"""How divided tensors (see `hornbook.divided`) are cut, and what training does with their parts.
 
-A divided tensor is torch's `DTensor`: it knows its whole shape, how it is cut (`placements`, one
-for each dimension of the `device_mesh`) and holds this process's part. Everything here takes plain
-tensors too, which are their own and only part, so that one path of code serves both. `DTensor` is
-known by its `placements`, because importing its class takes a while and one process needs none.
+A `DTensor` is cut as its `placements` say, one for each dimension of the `device_mesh`. Everything
+here takes plain tensors too, so that one path of code serves both.
 
 A dimension that is cut twice is cut among the tensor-parallel processes first (the last dimension
 of the mesh), and each part of that among the data-parallel ones.
@@ -15,10 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-
-def is_divided(tensor: Tensor) -> bool:
-    """Whether this is a tensor of which other processes hold parts."""
-    return hasattr(tensor, "placements")
+from hornbook.divided import is_divided, local
 
 
 def placements_of(tensor: Tensor) -> tuple[Any, ...]:
@@ -38,12 +33,6 @@ def is_cut(placement: Any) -> bool:
     a dimension, does not answer to `is_shard`.
     """
     return hasattr(placement, "dim")
-
-
-def local(tensor: Tensor) -> Tensor:
-    """This process's part, sharing its memory."""
-    part: Tensor = _as_divided(tensor).to_local() if is_divided(tensor) else tensor
-    return part
 
 
 def local_gradient(parameter: Tensor) -> Tensor | None:

@@ -24,9 +24,9 @@ from hornbook.checkpoints.sharded import (
     load_weights_parts,
 )
 from hornbook.checkpoints.store import Content, gather_content, load_training_state, load_weights
+from hornbook.divided import local
 from hornbook.errors import HornbookError
 from hornbook.training.guard import Spike, SpikeGuard
-from hornbook.training.shards import local
 
 STOP, STEPS = 4, 10
 SAVED = {
