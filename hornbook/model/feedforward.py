@@ -87,6 +87,10 @@ class MixtureOfExperts(nn.Module):
         assert config.n_experts is not None
         self.per_token = config.experts_per_token
         self.normalized = config.normalized_experts
+        self.keeps_scores = False
+        """Whether a trainer wants to see what the router says."""
+        self.scores: Tensor | None = None
+        """What it said last, float32 (tokens, n_experts), where it is kept."""
         self.router = nn.Linear(config.embed_dim, config.n_experts, bias=False)
         width = config.expert_dim or config.mlp_dim
         self.experts = nn.ModuleList(
@@ -117,7 +121,10 @@ class MixtureOfExperts(nn.Module):
         Returns:
             float32 (tokens, per_token) and int64 (tokens, per_token).
         """
-        shares, chosen = self.router(rows).float().softmax(dim=-1).topk(self.per_token)
+        scores = self.router(rows).float()
+        if self.keeps_scores:
+            self.scores = scores
+        shares, chosen = scores.softmax(dim=-1).topk(self.per_token)
         if self.normalized:
             shares = shares / shares.sum(dim=-1, keepdim=True)
         return shares, chosen

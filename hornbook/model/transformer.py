@@ -125,6 +125,9 @@ class Transformer(nn.Module):
         self.loss_in_training: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
         """How a trainer has the head's summed loss computed, from rows (rows, embed_dim), the
         head's weight and targets (rows,); None for as everywhere."""
+        self.hidden_in_training: Callable[..., tuple[Tensor, Tensor]] | None = None
+        """How a trainer has `hidden` computed (ids, documents=...), and with it what is added to the
+        loss of each trained position, float32 (). None for plainly, and nothing."""
         self.criterion: Callable[[Tensor, Tensor], Tensor] | None = None
         """How a trainer scores the logits (rows, outputs) of trained positions against their
         targets (rows,): a sum, float32 (). None for cross-entropy."""

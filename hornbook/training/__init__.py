@@ -4,6 +4,7 @@
 - `schedule.py`: how many steps that makes, and the learning rate at each (`plan_training`).
 - `objective.py`: the loss of a batch, summed over its trained positions; `chunks.py`: without holding
   all logits at once; `head_loss.py`: its gradient by hand, for a cache or a compiler.
+- `balance.py`: the loss by which a mixture's experts share their work.
 - `muon.py`, `adamw.py`, `optimizer.py`: Muon for the blocks' matrices, AdamW for the rest, as one.
 - `loop.py`: `train_steps`, the generator of steps that the caller drives.
 - `parallel.py`: how a training is spread over processes; `distributed.py`: DDP, FSDP2 and tensor

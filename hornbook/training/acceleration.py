@@ -1,4 +1,4 @@
-"""What is done to a model so that it trains faster or in less memory: compiling, recomputing, fp8.
+"""What is done to a model for its training: compiling, recomputing, fp8, balancing its experts.
 
 All of it holds in training mode only: evaluation and generation, whose shapes change from call to
 call, take the plain path through the same weights.
@@ -19,6 +19,7 @@ from hornbook.model.feedforward import MixtureOfExperts
 from hornbook.model.rotary import Rotation
 from hornbook.model.transformer import Transformer, TransformerBlock
 from hornbook.runtime import Runtime
+from hornbook.training.balance import balance_experts
 from hornbook.training.head_loss import chunk_loss, compiled_loss
 from hornbook.training.precision import require_float8, use_float8
 from hornbook.training.settings import TrainingSettings
@@ -48,6 +49,10 @@ def accelerate(
         done.append(f"{use_float8(model)} linear layers multiply in 8 bits (fp8)")
     if settings.checkpoint_activations:
         done.append("activations are computed again in the backward pass")
+    if settings.expert_balance and balance_experts(model, settings.expert_balance):
+        done.append(
+            f"the experts' load is balanced by a loss of weight {settings.expert_balance:g}"
+        )
     compiled, reason = _compiles(runtime, same_width)
     if reason:
         done.append(reason)

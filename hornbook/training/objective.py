@@ -80,17 +80,32 @@ def loss_sum(model: Transformer, batch: Batch) -> tuple[Tensor, Tensor]:
     if documents is not None:
         documents = documents.to(device, non_blocking=True)
     ids = batch.inputs.to(device, non_blocking=True)
-    hidden = model.hidden(ids, documents=documents)  # (batch, tokens, embed_dim)
+    hidden, added = _hidden(model, ids, documents)  # (batch, tokens, embed_dim)
     rows = hidden.flatten(0, 1)  # (batch * tokens, embed_dim)
     if trained.numel() < targets.numel():
         rows = rows[trained.to(device, non_blocking=True)]  # (trained, embed_dim)
         targets = targets[trained]
     targets = targets.to(device, non_blocking=True)
+    loss = _loss_of_rows(model, rows, targets)
+    return (loss if added is None else loss + added * trained.numel()), count
+
+
+def _hidden(
+    model: Transformer, ids: Tensor, documents: Tensor | None
+) -> tuple[Tensor, Tensor | None]:
+    """What the model made of each token, and what a trainer adds to each trained position's loss."""
+    if model.hidden_in_training is not None and model.training and torch.is_grad_enabled():
+        return model.hidden_in_training(ids, documents=documents)
+    return model.hidden(ids, documents=documents), None
+
+
+def _loss_of_rows(model: Transformer, rows: Tensor, targets: Tensor) -> Tensor:
+    """The loss of (trained, embed_dim) summed, float32 ()."""
     if model.criterion is not None:
-        return model.criterion(model.head(rows).float(), targets), count
+        return model.criterion(model.head(rows).float(), targets)
     if model.loss_in_training is not None and model.training and torch.is_grad_enabled():
-        return model.loss_in_training(rows, model.head.weight, targets), count
-    return _nll(rows, model.head, targets), count
+        return model.loss_in_training(rows, model.head.weight, targets)
+    return _nll(rows, model.head, targets)
 
 
 def _nll(rows: Tensor, head: nn.Linear, targets: Tensor) -> Tensor:

@@ -55,6 +55,9 @@ class TrainingSettings(Settings):
     """Share of the run in which the learning rate rises from zero."""
     final_lr_share: float = Field(default=0.1, ge=0, le=1)
     """Learning rate at the last step, as a share of the peak."""
+    expert_balance: float = Field(default=0.01, ge=0)
+    """Weight of the loss that keeps a mixture of experts from sending all tokens to a few (Fedus et
+    al. 2021, equation 4); added to the loss that is trained, not to that of evaluations."""
     clip: float = Field(default=1.0, ge=0)
     """Longest gradient, over all parameters together; longer ones are shortened. 0: no limit."""
     on_nonfinite: Literal["stop", "skip"] = "stop"
@@ -116,6 +119,8 @@ class TrainingSettings(Settings):
 class FinetuningSettings(TrainingSettings):
     """The same with a fine-tuning's defaults: a few passes over little data, in smaller steps."""
 
+    expert_balance: float = Field(default=0.0, ge=0)
+    """Weight of the loss that balances a mixture's experts; one that was trained has its routes."""
     epochs: float | None = Field(default=1.5, gt=0)
     """Length of the run in passes over the training data."""
     tokens: int | None = Field(default=None, gt=0)
