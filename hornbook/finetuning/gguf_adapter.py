@@ -8,7 +8,8 @@ written into its B.
 from pathlib import Path
 
 from hornbook.artifact import new_directory, write_text
-from hornbook.checkpoints.export.gguf_shapes import architecture_of, in_order
+from hornbook.checkpoints.export.gguf_shapes import architecture_of
+from hornbook.checkpoints.export.gguf_tensors import in_order
 from hornbook.checkpoints.export.huggingface import require_free
 from hornbook.checkpoints.families.family import Family
 from hornbook.checkpoints.loading.extras import require_extra
@@ -44,6 +45,11 @@ def export_gguf_adapter(directory: Path, model: Transformer, family: Family, car
         writer.add_float32("adapter.lora.alpha", ALPHA)
         for layer in layers:
             name = names.get_name(layer.theirs + WEIGHT, try_suffixes=(WEIGHT,))
+            if name is None:
+                raise HornbookError(
+                    f"llama.cpp reads no adapter of {layer.theirs} alone; export the merged model "
+                    "instead."
+                )
             own = layer.B * (layer.scale * layer.rank / ALPHA)
             writer.add_tensor(f"{name}.lora_a", layer.A.float().cpu().contiguous().numpy())
             writer.add_tensor(f"{name}.lora_b", own.float().cpu().contiguous().numpy())

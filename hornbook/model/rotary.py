@@ -37,6 +37,26 @@ class LinearScaling(Settings):
         return frequencies / self.factor
 
 
+class DynamicScaling(Settings):
+    """The base grows with a text's length beyond the context, and within it nothing changes.
+
+    Longer texts than the context are not read here, so that the factor is only handed on.
+    """
+
+    kind: Literal["dynamic"] = "dynamic"
+    factor: float = Field(gt=0)
+    """How many times longer the texts may become elsewhere."""
+
+    @property
+    def size(self) -> float:
+        """Factor on the turned vectors."""
+        return 1.0
+
+    def scale(self, frequencies: Tensor, theta: float, length: int | Tensor) -> Tensor:
+        """As in `LinearScaling`."""
+        return frequencies
+
+
 class Llama3Scaling(Settings):
     """Slow turns are slowed further, quick ones kept, those between blended (Llama 3.1's own).
 
@@ -156,7 +176,8 @@ class LongRopeScaling(Settings):
 
 
 RopeScaling = Annotated[
-    LinearScaling | Llama3Scaling | YarnScaling | LongRopeScaling, Field(discriminator="kind")
+    LinearScaling | DynamicScaling | Llama3Scaling | YarnScaling | LongRopeScaling,
+    Field(discriminator="kind"),
 ]
 
 

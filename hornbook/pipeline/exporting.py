@@ -75,7 +75,8 @@ def vocabulary_of(bundle: Bundle) -> Vocabulary:
     ends |= set(bundle.facts.get("stop_ids", ()))
     first = [] if tokenizer.eos_id is None else [tokenizer.eos_id]
     stops = (*first, *sorted(ends - set(first)))
-    return Vocabulary(tokenizer.tree, tokenizer.role_spellings, stops, chat, go)
+    drawing = bundle.facts.get("drawing", {})
+    return Vocabulary(tokenizer.tree, tokenizer.role_spellings, stops, chat, go, drawing)
 
 
 def export_adapter(source: Path, out: Path, base: str | None, as_gguf: bool = False) -> Path:

@@ -15,6 +15,8 @@ from hornbook.tokenizing.tokenizer import Tokenizer
 GENERATION_CONFIG = "generation_config.json"
 KIND = "folder"
 """Of the manifest that stands for such a model's."""
+TRACES = {"_from_model_config", "transformers_version"}
+"""Fields of a generation_config.json that say how it came about."""
 
 
 def open_foreign(path: Path, runtime: Runtime) -> tuple[Transformer, Tokenizer, Manifest]:
@@ -57,8 +59,26 @@ def facts_of(loaded: FolderModel, tokenizer: Tokenizer) -> dict[str, Any]:
         "family": loaded.family.name,
         "stored_dtype": str(loaded.stored).removeprefix("torch."),
         "stop_ids": _stop_ids(loaded),
+        "drawing": _drawing(loaded.path),
         "opening_ids": tokenizer.opening_ids,
     }
+
+
+def _drawing(folder: Path) -> dict[str, Any]:
+    """What a folder's generation_config.json says beside ids: plain values, to be handed on."""
+    return {
+        name: value
+        for name, value in _generation_config(folder).items()
+        if isinstance(value, bool | int | float | str)
+        and name not in TRACES
+        and not name.endswith("_token_id")
+    }
+
+
+def _generation_config(folder: Path) -> dict[str, Any]:
+    path = folder / GENERATION_CONFIG
+    stated = read_json(path) if path.is_file() else {}
+    return stated if isinstance(stated, dict) else {}
 
 
 def _stop_ids(loaded: FolderModel) -> list[int]:
@@ -67,9 +87,7 @@ def _stop_ids(loaded: FolderModel) -> list[int]:
     Raises:
         HornbookError: they are not ids of the vocabulary.
     """
-    path = loaded.path / GENERATION_CONFIG
-    stated = read_json(path) if path.is_file() else {}
-    ends = stated.get("eos_token_id") if isinstance(stated, dict) else None
+    ends = _generation_config(loaded.path).get("eos_token_id")
     ends = loaded.described.get("eos_token_id") if ends is None else ends
     ids = ends if isinstance(ends, list) else [] if ends is None else [ends]
     size = loaded.model.config.vocab_size

@@ -2,27 +2,37 @@
 and written back it is the same folder."""
 
 import copy
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
-from hornbook.checkpoints.families.known import FAMILIES, config_to_hf, family_for
+from hornbook.checkpoints.families.known import FAMILIES, family_for
 from hornbook.checkpoints.loading.folders import FolderModel, load_folder
+from hornbook.errors import HornbookError
 from hornbook.inference.generate import GenerationSettings, generate
 from hornbook.inference.weights import prepared
-from hornbook.model.presets import ModelSettings, resolve
+from hornbook.model.presets import PRESETS, ModelSettings, resolve
 from hornbook.model.transformer import Transformer
-from hornbook.pipeline.parity import compare_layers
-from tests.checkpoints.tiny_families import NO_TOKENS, TINY, make_reference
+from hornbook.pipeline.bundle import save_bundle
+from hornbook.pipeline.exporting import export_as_folder
+from hornbook.pipeline.parity import compare_layers, open_reference
+from tests.checkpoints.tiny_families import (
+    GENERATION,
+    TINY,
+    WORDS,
+    make_reference,
+    word_tokenizer,
+    write_words,
+)
 from tests.model.references import randomize
 
-pytest.importorskip("transformers")
+transformers = pytest.importorskip("transformers")
+AutoModelForCausalLM, AutoTokenizer = transformers.AutoModelForCausalLM, transformers.AutoTokenizer
 
 GREEDY = GenerationSettings(max_new_tokens=64, temperature=0)
 
@@ -41,6 +51,7 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     folder = tmp_path_factory.mktemp("folder")
     reference = make_reference(request.param)
     reference.save_pretrained(folder)
+    write_words(folder)
     ids = torch.randint(41, (2, 30), generator=torch.Generator().manual_seed(3))
     return Pair(reference, load_folder(folder), ids)
 
@@ -111,20 +122,24 @@ def gradients_as_saved(reference: Any, folder: Path) -> dict[str, Tensor]:
     return load_file(folder / "model.safetensors")
 
 
-def test_written_back_it_is_the_same_model(pair: Pair, tmp_path: Path) -> None:
-    from transformers import AutoModelForCausalLM
-
-    model, family = pair.loaded.model, pair.loaded.family
-    written = config_to_hf(model.config, family) | NO_TOKENS
-    (tmp_path / "config.json").write_text(json.dumps(written))
-    save_file(dict(family.tensors(model, model.config)), tmp_path / "model.safetensors")
+def test_exported_it_is_the_same_folder(pair: Pair, tmp_path: Path) -> None:
+    """Through `hornbook export hf`: weights bit for bit, tokenizer, chat template, settings."""
+    export_as_folder(pair.loaded.path, tmp_path / "out")
     again, report = AutoModelForCausalLM.from_pretrained(
-        tmp_path, attn_implementation="eager", output_loading_info=True
+        tmp_path / "out", attn_implementation="eager", output_loading_info=True
     )
+    assert type(again) is type(pair.reference)
     assert not report["missing_keys"]
     assert not report["unexpected_keys"]
     with torch.no_grad():
         assert torch.equal(again(pair.ids).logits, pair.reference(pair.ids).logits)
+    settings = again.generation_config.to_diff_dict()
+    assert {name: settings[name] for name in GENERATION} == GENERATION
+    before, after = (AutoTokenizer.from_pretrained(p) for p in (pair.loaded.path, tmp_path / "out"))
+    assert after.encode(WORDS) == before.encode(WORDS)
+    asked = [{"role": "user", "content": WORDS}]
+    assert after.apply_chat_template(asked) == before.apply_chat_template(asked)
+    assert after.special_tokens_map == before.special_tokens_map
 
 
 def test_its_shape_alone_says_a_family_that_can_hold_it(pair: Pair) -> None:
@@ -132,18 +147,18 @@ def test_its_shape_alone_says_a_family_that_can_hold_it(pair: Pair) -> None:
     assert not family_for(config).differences(config)
 
 
-@pytest.mark.parametrize("preset", ["gpt2-small", "modern-124m"])
-def test_a_preset_of_a_familys_shape_is_read_by_transformers(preset: str, tmp_path: Path) -> None:
-    from transformers import AutoModelForCausalLM
-
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_preset_is_read_by_transformers_or_refused_by_name(preset: str, tmp_path: Path) -> None:
     small = {"embed_dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 24, "context_length": 32}
     heads = {"n_kv_heads": 2} if preset == "modern-124m" else {}
     model = Transformer(resolve(ModelSettings(preset=preset, **small, **heads), 41)).eval()
     randomize(model, 1)
-    family = family_for(model.config)
-    written = config_to_hf(model.config) | NO_TOKENS
-    (tmp_path / "config.json").write_text(json.dumps(written))
-    save_file(dict(family.tensors(model, model.config)), tmp_path / "model.safetensors")
-    reference = AutoModelForCausalLM.from_pretrained(tmp_path, attn_implementation="eager").eval()
+    save_bundle(tmp_path / "run", model, word_tokenizer(), {"task": "pretrain"})
+    if not preset.startswith(("gpt2", "modern")):
+        with pytest.raises(HornbookError, match="token_shift=True"):
+            export_as_folder(tmp_path / "run", tmp_path / "out")
+        return
+    export_as_folder(tmp_path / "run", tmp_path / "out")
+    reference = open_reference(tmp_path / "out")
     ids = torch.randint(41, (2, 20), generator=torch.Generator().manual_seed(3))
     assert not [d for d in compare_layers(model, reference, ids) if d.departs]

@@ -1,10 +1,14 @@
 """A tiny model of every family, as `transformers` makes it, with what is particular switched on."""
 
+import json
 import os
 from pathlib import Path
 from typing import Any
 
-import pytest
+from hornbook.checkpoints.export.huggingface import write_tokenizer
+from hornbook.checkpoints.export.vocabulary import Vocabulary
+from hornbook.tokenizing.settings import TokenizerSettings
+from hornbook.tokenizing.tokenizer import Tokenizer
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
@@ -64,6 +68,10 @@ TINY: dict[str, tuple[str, dict[str, Any]]] = {
     "llama-linear": (
         "llama",
         {**COMMON, "rope_parameters": {"rope_type": "linear", "rope_theta": 100.0, "factor": 2.0}},
+    ),
+    "llama-dynamic": (
+        "llama",
+        {**COMMON, "rope_parameters": {"rope_type": "dynamic", "rope_theta": 100.0, "factor": 2.0}},
     ),
     "smollm3": ("smollm3", {**COMMON, "no_rope_layer_interval": 2}),
     "qwen2": ("qwen2", {**COMMON}),
@@ -153,9 +161,25 @@ def make_reference(name: str) -> Any:
     return model
 
 
-@pytest.fixture(scope="module")
-def tiny_folder(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
-    """A folder with the tiny model that the test's parameter names."""
-    folder: Path = tmp_path_factory.mktemp(request.param)
-    make_reference(request.param).save_pretrained(folder)
-    return folder
+WORDS = "the old mill stands on the hill where two brothers once ground the corn"
+GENERATION = {
+    "do_sample": True,
+    "temperature": 0.7,
+    "top_k": 7,
+    "top_p": 0.9,
+    "eos_token_id": [1, 7],
+}
+TEMPLATE = "{% for m in messages %}{{ m['role'] + ': ' + m['content'] + '[END]' }}{% endfor %}"
+
+
+def word_tokenizer() -> Tokenizer:
+    """One small enough for the tiny models."""
+    return Tokenizer.train([WORDS], TokenizerSettings(algorithm="word", vocab_size=41))
+
+
+def write_words(folder: Path) -> None:
+    """A tokenizer with a chat template, and how texts are drawn, into a folder of others."""
+    tokenizer = word_tokenizer()
+    roles = tokenizer.role_spellings
+    write_tokenizer(folder, Vocabulary(tokenizer.tree, roles, (1, 7), TEMPLATE), 128)
+    (folder / "generation_config.json").write_text(json.dumps(GENERATION))

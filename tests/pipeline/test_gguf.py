@@ -4,14 +4,22 @@ import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from hornbook.checkpoints.export.gguf_file import modelfile
+from hornbook.checkpoints.export.gguf_sentencepiece import (
+    BYTES,
+    is_sentencepiece,
+    puts_space_ahead,
+    scores,
+)
 from hornbook.checkpoints.export.gguf_vocabulary import GPT2, QWEN2, pattern_name
 from hornbook.checkpoints.export.gguf_vocabulary import LLAMA3 as LLAMA3_PATTERN
+from hornbook.checkpoints.export.vocabulary import Vocabulary
 from hornbook.checkpoints.families.known import FAMILIES
 from hornbook.errors import HornbookError
 from hornbook.inference.generate import GenerationSettings, generate
@@ -19,6 +27,7 @@ from hornbook.pipeline.bundle import Bundle, default_runtime, load_bundle, save_
 from hornbook.pipeline.exporting import export_as_folder, export_as_gguf, vocabulary_of
 from hornbook.tokenizing.settings import TokenizerSettings
 from hornbook.tokenizing.tokenizer import Tokenizer
+from tests.checkpoints.tiny_families import TINY, YARN
 from tests.pipeline.exported_models import (
     TEXT,
     random_model,
@@ -30,21 +39,44 @@ from tests.pipeline.exported_models import (
 gguf = pytest.importorskip("gguf")
 DATA = Path(__file__).parents[3] / "shared" / "data"
 GREEDY = GenerationSettings(max_new_tokens=48, temperature=0.0)
-LLAMA3 = {
-    "kind": "llama3",
-    "factor": 8.0,
-    "low_frequency_factor": 1.0,
-    "high_frequency_factor": 4.0,
-    "original_context": 64,
+LONG = {
+    "rope_type": "longrope",
+    "rope_theta": 100.0,
+    "short_factor": [1.0, 1.1, 1.2],
+    "long_factor": [1.5, 2.5, 4.0],
+    "partial_rotary_factor": 0.75,
 }
-BLOCK = {"norm": "rmsnorm", "mlp": "swiglu", "positions": "rotary", "hidden_dim": 96, "bias": False}
-SHAPES = {
-    "gpt2": {},
-    "llama": {**BLOCK, "qkv_bias": False, "n_kv_heads": 2, "tied_embeddings": False},
-    "llama3": {**BLOCK, "qkv_bias": False, "n_kv_heads": 2, "rope_scaling": LLAMA3},
-    "qwen2": {**BLOCK, "qkv_bias": True, "out_bias": False, "n_kv_heads": 2},
-    "qwen3": {**BLOCK, "qkv_bias": False, "qk_norm": True, "n_kv_heads": 2, "head_size": 24},
+SHAPES: dict[str, tuple[str, dict[str, Any]]] = {
+    "gpt2": ("gpt2", {}),
+    "llama": ("llama", {}),
+    "llama-biases": ("llama-biases", {"mlp_bias": False}),
+    "llama3": ("llama3", {}),
+    "llama-linear": ("llama-linear", {}),
+    "llama-yarn": ("llama", {"rope_parameters": YARN}),
+    "mistral-yarn": ("mistral-yarn", {"rope_parameters": {**YARN, "attention_factor": 1.3}}),
+    "ministral": ("ministral", {"sliding_window": None}),
+    "mixtral": ("mixtral", {"sliding_window": None}),
+    "smollm3": ("smollm3", {"num_hidden_layers": 5, "no_rope_layer_interval": 4}),
+    "qwen2": ("qwen2", {}),
+    "qwen2-yarn": ("qwen2", {"rope_parameters": YARN}),
+    "qwen3": ("qwen3", {}),
+    "qwen3_moe": ("qwen3_moe", {"mlp_only_layers": []}),
+    "olmo2": ("olmo2", {}),
+    "olmo3": ("olmo3", {"num_hidden_layers": 5, "layer_types": None}),
+    "gemma2": ("gemma2", {}),
+    "gemma3_text": ("gemma3_text", {"num_hidden_layers": 7, "layer_types": None}),
+    "phi3": ("phi3", {"sliding_window": None}),
+    "phi3-short": (
+        "phi3",
+        {
+            "sliding_window": None,
+            "rope_parameters": LONG,
+            "max_position_embeddings": 2048,
+            "original_max_position_embeddings": 1024,
+        },
+    ),
 }
+"""Of the tiny models of families, what llama.cpp has; by a name of ours."""
 
 
 @contextlib.contextmanager
@@ -65,10 +97,11 @@ def read_by_llama_cpp(path: Path) -> Iterator[object]:
 
 def save_shape(folder: Path, shape: str) -> Bundle:
     tokenizer = trained_tokenizer()
-    config = small_config("gpt2-mini", tokenizer.vocab_size)
-    tree = {**config.model_dump(), **SHAPES[shape]}
-    model = random_model(type(config)(**tree))
-    save_bundle(folder, model, tokenizer, {"task": "pretrain"})
+    model_type, fields = TINY[SHAPES[shape][0]]
+    tree = {**fields, **SHAPES[shape][1], "vocab_size": tokenizer.vocab_size}
+    config = FAMILIES[model_type].read(tree, shape)
+    facts = {"task": "pretrain", "family": model_type}
+    save_bundle(folder, random_model(config), tokenizer, facts)
     return load_bundle(folder, default_runtime())
 
 
@@ -99,13 +132,24 @@ def test_llama_cpp_reads_the_same_ids_and_writes_the_same_tokens(tmp_path, shape
     assert (theirs - ours).abs().max() < 1e-3 * ours.abs().max()
 
 
-@pytest.mark.parametrize(("kind", "most"), [("f16", 0.01), ("bf16", 0.03), ("q8_0", 0.06)])
-def test_narrow_weights_stay_close(tmp_path, kind, most):
-    bundle = save_shape(tmp_path / "run" / "pretrain", "llama")
+@pytest.mark.parametrize(
+    ("shape", "kind", "most"),
+    [
+        ("llama", "f16", 0.01),
+        ("llama", "bf16", 0.03),
+        ("llama", "q8_0", 0.06),
+        ("mixtral", "q8_0", 0.06),
+        ("gemma2", "q8_0", 0.06),
+        ("olmo3", "q8_0", 0.06),
+        ("phi3", "q8_0", 0.06),
+    ],
+)
+def test_narrow_weights_stay_close(tmp_path, shape, kind, most):
+    bundle = save_shape(tmp_path / "run" / "pretrain", shape)
     path = export_as_gguf(tmp_path / "run" / "pretrain", tmp_path / "out", kind)
     kinds = {tensor.name: tensor.tensor_type.name for tensor in gguf.GGUFReader(path).tensors}
-    assert kinds["blk.0.ffn_up.weight"] == kind.upper()
-    assert kinds["blk.0.attn_norm.weight"] == "F32"
+    assert kinds["token_embd.weight"] == kinds["blk.0.attn_output.weight"] == kind.upper()
+    assert kinds["output_norm.weight"] == "F32"
     ids = bundle.tokenizer.encode(TEXT)[:30]
     with read_by_llama_cpp(path) as llama:
         llama.eval(ids)
@@ -191,12 +235,77 @@ def test_the_patterns_of_published_tokenizers_give_the_same_ids(tmp_path, name):
         assert llama.tokenize(text.encode(), add_bos=False, special=False) == tokenizer.encode(text)
 
 
+def sentencepiece(ahead: bool) -> dict[str, Any]:
+    """A tokenizer.json as transformers makes it of a SentencePiece model, of Llama 2's or Gemma's kind."""
+    tokenizers = pytest.importorskip("tokenizers")
+    library = tokenizers.Tokenizer(tokenizers.models.BPE())
+    library.pre_tokenizer = tokenizers.pre_tokenizers.Metaspace()
+    trainer = tokenizers.trainers.BpeTrainer(vocab_size=300, show_progress=False)
+    library.train_from_iterator([ODD, TEXT, "    spaces  in   rows    "] * 3, trainer)
+    learnt = json.loads(library.to_str())["model"]
+    rows = ["\u2581" * n for n in range(2, 5)]
+    joined = list(dict.fromkeys([*("".join(pair) for pair in learnt["merges"]), *rows]))
+    pieces = ["<unk>", "<s>", "</s>", *BYTES, *(p for p in learnt["vocab"] if len(p) == 1), *joined]
+    vocab = {piece: number for number, piece in enumerate(dict.fromkeys(pieces))}
+    merges = [
+        [piece[:n], piece[n:]]
+        for piece in joined
+        for n in range(1, len(piece))
+        if piece[:n] in vocab and piece[n:] in vocab
+    ]
+    normal = tokenizers.normalizers
+    steps = [normal.Prepend("\u2581")] if ahead else []
+    model = tokenizers.models.BPE(vocab, [tuple(m) for m in merges], unk_token="<unk>", byte_fallback=True, fuse_unk=True)  # fmt: skip
+    library = tokenizers.Tokenizer(model)
+    library.normalizer = normal.Sequence([*steps, normal.Replace(" ", "\u2581")])
+    library.add_special_tokens(["<unk>", "<s>", "</s>"])
+    return dict(json.loads(library.to_str()))
+
+
+@pytest.mark.parametrize("ahead", [True, False])
+def test_sentencepiece_gives_the_same_ids(tmp_path, ahead):
+    tree = sentencepiece(ahead)
+    tokenizer = Tokenizer(tree, "test")
+    model = random_model(small_config("gpt2-mini", tokenizer.vocab_size, n_layers=1))
+    save_bundle(tmp_path / "run" / "pretrain", model, tokenizer, {"task": "pretrain"})
+    path = export_as_gguf(tmp_path / "run" / "pretrain", tmp_path / "out", "f16")
+    text = ODD + TEXT + "  999 I'LL\n \n  rows       of spaces 🙂 \t"
+    assert len(set(tokenizer.encode(text))) > 40
+    with read_by_llama_cpp(path) as llama:
+        for part in (text, text[7:], " a", "a", "🙂"):
+            assert llama.tokenize(part.encode(), add_bos=False, special=False) == tokenizer.encode(
+                part
+            )
+
+
+def test_a_sentencepiece_that_joins_otherwise_is_refused():
+    tree = sentencepiece(True)
+    assert is_sentencepiece(tree)
+    assert min(scores_of(tree).values()) < max(scores_of(tree).values()) == 0.0
+    for change, said in (
+        (lambda t: t["model"]["merges"].pop(), "joins pieces"),
+        (lambda t: t["model"]["merges"].append(t["model"]["merges"][0]), "joins pieces"),
+        (lambda t: t["model"]["vocab"].pop("<0x0A>"), "covers rare characters"),
+        (lambda t: t.update(normalizer={"type": "NFKC"}), "prepares text"),
+        (lambda t: t.update(normalizer=None, pre_tokenizer={"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "first"}), "prepares text"),
+    ):  # fmt: skip
+        tree = sentencepiece(True)
+        change(tree)
+        check = puts_space_ahead if said == "prepares text" else scores_of
+        with pytest.raises(HornbookError, match=said):
+            check(tree)
+
+
+def scores_of(tree: dict[str, Any]) -> dict[str, float]:
+    return scores(Vocabulary(tree, {}, (), None))
+
+
 def test_what_llama_cpp_has_not_is_refused(tmp_path):
     save_shape(tmp_path / "run" / "pretrain", "gpt2")
     tokenizer = Tokenizer.train([TEXT] * 3, TokenizerSettings(algorithm="word", vocab_size=60))
     model = random_model(small_config("gpt2-mini", tokenizer.vocab_size))
     save_bundle(tmp_path / "words", model, tokenizer, {"task": "pretrain"})
-    with pytest.raises(HornbookError, match="only byte-level BPE is written as GGUF"):
+    with pytest.raises(HornbookError, match="only BPE is written as GGUF"):
         export_as_gguf(tmp_path / "words", tmp_path / "out")
     with pytest.raises(HornbookError, match=r"llama\.cpp has no name for"):
         pattern_name({"pre_tokenizer": {"type": "Whitespace"}})

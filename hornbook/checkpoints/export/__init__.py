@@ -2,6 +2,6 @@
 
 - `vocabulary.py`: what is exported of a tokenizer.
 - `huggingface.py`: a folder for `transformers` and all that reads its folders.
-- `gguf_file.py`: a file for llama.cpp, Ollama and LM Studio; `gguf_shapes.py` and
-  `gguf_vocabulary.py`: how a model and its tokenizer are described there.
+- `gguf_file.py`: a file for llama.cpp, Ollama and LM Studio; `gguf_shapes.py`, `gguf_tensors.py`,
+  `gguf_vocabulary.py` and `gguf_sentencepiece.py`: how a model and its tokenizer are described there.
 """

@@ -4,48 +4,32 @@ The format is written by the `gguf` package, llama.cpp's own.
 """
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from hornbook.artifact import new_directory, write_text
-from hornbook.checkpoints.export.gguf_shapes import (
-    Architecture,
-    add_shape,
-    architecture_of,
-    frequency_factors,
-    in_order,
-)
+from hornbook.checkpoints.export.gguf_shapes import Architecture, add_shape, architecture_of
+from hornbook.checkpoints.export.gguf_tensors import planned, values_of
 from hornbook.checkpoints.export.gguf_vocabulary import add_vocabulary
 from hornbook.checkpoints.export.huggingface import require_free
 from hornbook.checkpoints.export.vocabulary import Vocabulary
 from hornbook.checkpoints.families.family import Family
-from hornbook.checkpoints.families.weights import Place
 from hornbook.checkpoints.loading.extras import require_extra
 from hornbook.checkpoints.store import named_once
 from hornbook.errors import HornbookError
 from hornbook.model.transformer import Transformer
 
 GGUFType = Literal["f32", "f16", "bf16", "q8_0"]
-BLOCK = 32
-"""Numbers that share a scale in q8_0; a matrix whose rows are no whole blocks is written as f16."""
-
-
-@dataclass(frozen=True)
-class _Written:
-    """A tensor as it goes into the file."""
-
-    name: str
-    shape: tuple[int, ...]
-    kind: Any
-    """A `gguf.GGMLQuantizationType`."""
-    place: Place | None
-    """Where it comes from; None for the rotary factors."""
+DRAWING = {
+    "temperature": "temperature",
+    "top_k": "top_k",
+    "top_p": "top_p",
+    "min_p": "min_p",
+    "repetition_penalty": "repeat_penalty",
+}
+"""Ollama's names of how a text is drawn, by those of generation_config.json."""
 
 
 def export_gguf(
@@ -85,7 +69,7 @@ def export_gguf(
             }[kind]
         )
         writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
-        add_shape(writer, model.config)
+        add_shape(writer, architecture, model.config)
         add_vocabulary(writer, vocabulary, model.config.vocab_size)
         _write_tensors(gguf, writer, architecture, model, family, kind)
         writer.close()
@@ -108,6 +92,9 @@ def modelfile(name: str, vocabulary: Vocabulary) -> str:
         lines.append('TEMPLATE "{{ .Prompt }}"')
     for number in vocabulary.stops:
         lines.append(f'PARAMETER stop "{_escaped(spellings[number])}"')
+    for name, theirs in DRAWING.items():
+        if isinstance(vocabulary.drawing.get(name), int | float):
+            lines.append(f"PARAMETER {theirs} {vocabulary.drawing[name]}")
     return "\n".join(lines) + "\n"
 
 
@@ -123,8 +110,8 @@ def _write_tensors(
     family: Family,
     kind: str,
 ) -> None:
-    planned = list(_plan(gguf, architecture, model, family, kind))
-    for tensor in planned:
+    tensors = list(planned(gguf, architecture, model, family, kind))
+    for tensor in tensors:
         size = math.prod(gguf.quants.quant_shape_to_byte_shape(tensor.shape, tensor.kind))
         writer.add_tensor_info(
             tensor.name, tensor.shape, np.dtype(np.float32), size, raw_dtype=tensor.kind
@@ -133,47 +120,6 @@ def _write_tensors(
     writer.write_kv_data_to_file()
     writer.write_ti_data_to_file()
     ours = {name: tensor.detach() for name, tensor in named_once(model)}
-    for tensor in planned:
-        values = _values(architecture, model, tensor, ours)
+    for tensor in tensors:
+        values = values_of(architecture, model.config, tensor, ours)
         writer.write_tensor_data(gguf.quants.quantize(values.float().cpu().numpy(), tensor.kind))
-
-
-def _plan(
-    gguf: Any, architecture: Architecture, model: Transformer, family: Family, kind: str
-) -> Iterator[_Written]:
-    config = model.config
-    arch = next(a for a, name in gguf.MODEL_ARCH_NAMES.items() if name == architecture.name)
-    names = gguf.get_tensor_name_map(arch, config.n_layers)
-    if frequency_factors(config) is not None:
-        yield _Written(
-            "rope_freqs.weight", (config.turned_dims // 2,), gguf.GGMLQuantizationType.F32, None
-        )
-    for place in family.places(model, config):
-        name = names.get_name(place.theirs, try_suffixes=(".weight", ".bias"))
-        if name is None:
-            raise HornbookError(f"{place.theirs} has no name in a GGUF file of {family.name}.")
-        shape = place.shape[::-1] if place.transposed else place.shape
-        yield _Written(name, shape, _kind(gguf, name, shape, kind), place)
-
-
-def _kind(gguf: Any, name: str, shape: tuple[int, ...], wanted: str) -> Any:
-    kinds = gguf.GGMLQuantizationType
-    if len(shape) == 1 or name.startswith("position_embd"):
-        return kinds.F32
-    if wanted == "q8_0" and shape[-1] % BLOCK:
-        return kinds.F16
-    return kinds[wanted.upper()]
-
-
-def _values(
-    architecture: Architecture, model: Transformer, tensor: _Written, ours: dict[str, Tensor]
-) -> Tensor:
-    if tensor.place is None:
-        factors = frequency_factors(model.config)
-        assert factors is not None
-        return factors
-    parts = [
-        in_order(architecture, model.config, name.rpartition(".")[0], ours[name])
-        for name in tensor.place.ours
-    ]
-    return parts[0] if len(parts) == 1 else torch.cat(parts)

@@ -1,4 +1,5 @@
-"""A tokenizer inside a GGUF file: byte-level BPE, split into words as llama.cpp knows how to.
+"""A tokenizer inside a GGUF file: byte-level BPE, split into words as llama.cpp knows how to, or
+SentencePiece's BPE (see `gguf_sentencepiece`).
 
 llama.cpp does not read a tokenizer's pattern: it has a name for each that it was built with. A
 tokenizer with another pattern would give other ids there, so it is refused.
@@ -6,6 +7,12 @@ tokenizer with another pattern would give other ids there, so it is refused.
 
 from typing import Any
 
+from hornbook.checkpoints.export.gguf_sentencepiece import (
+    is_byte,
+    is_sentencepiece,
+    puts_space_ahead,
+    scores,
+)
 from hornbook.checkpoints.export.vocabulary import Vocabulary
 from hornbook.errors import HornbookError
 
@@ -20,7 +27,7 @@ PATTERNS = {GPT2: "gpt-2", GPT2_SPELT_OUT: "gpt-2", LLAMA3: "llama-bpe", QWEN2: 
 """llama.cpp's names (src/llama-vocab.cpp) of the patterns that tokenizers have."""
 WHOLE_WORDS = {"llama-bpe"}
 """Names under which llama.cpp takes a word that is a token as it is, without merging."""
-NORMAL, CONTROL, USER_DEFINED, UNUSED = 1, 3, 4, 5
+NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
 """Kinds of tokens (gguf, `TokenType`)."""
 END_KEYS = ("eos", "eot", "eom")
 """Under which a file can name ids that end an answer."""
@@ -32,12 +39,38 @@ def add_vocabulary(writer: Any, vocabulary: Vocabulary, size: int) -> None:
     Raises:
         HornbookError: llama.cpp has no tokenizer that gives the same ids.
     """
-    tree = vocabulary.tree
+    tokens, kinds = _listed(vocabulary, size)
+    writer.add_token_list(tokens)
+    if is_sentencepiece(vocabulary.tree):
+        kinds = _add_sentencepiece(writer, vocabulary, tokens, kinds)
+    else:
+        _add_byte_level(writer, vocabulary.tree)
+    writer.add_token_types(kinds)
+    _add_roles(writer, vocabulary)
+    if vocabulary.chat_template is not None:
+        writer.add_chat_template(vocabulary.chat_template)
+
+
+def _add_sentencepiece(
+    writer: Any, vocabulary: Vocabulary, tokens: list[str], kinds: list[int]
+) -> list[int]:
+    """Write scores and the space ahead; give the kinds of tokens anew."""
+    writer.add_add_space_prefix(puts_space_ahead(vocabulary.tree))
+    writer.add_tokenizer_model("llama")
+    writer.add_tokenizer_pre("default")
+    known, unknown = scores(vocabulary), vocabulary.tree["model"].get("unk_token")
+    writer.add_token_scores([known.get(token, 0.0) for token in tokens])
+    own = {token: BYTE for token in tokens if is_byte(token)} | {unknown: UNKNOWN}
+    return [own.get(token, kind) for token, kind in zip(tokens, kinds, strict=True)]
+
+
+def _add_byte_level(writer: Any, tree: Any) -> None:
+    """Write merges and the name of the pattern that makes words."""
     model = tree["model"]
-    if model.get("type", "BPE") != "BPE" or model.get("byte_fallback"):
+    if model.get("type", "BPE") != "BPE":
         raise HornbookError(
-            f"the tokenizer is {model.get('type', 'BPE')}, and only byte-level BPE is written as "
-            "GGUF; export the model as a folder (hornbook export hf)."
+            f"the tokenizer is {model.get('type')}, and only BPE is written as GGUF, byte-level or "
+            "SentencePiece's; export the model as a folder (hornbook export hf)."
         )
     name = pattern_name(tree)
     if bool(model.get("ignore_merges")) != (name in WHOLE_WORDS):
@@ -47,13 +80,8 @@ def add_vocabulary(writer: Any, vocabulary: Vocabulary, size: int) -> None:
         )
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre(name)
-    tokens, kinds = _listed(vocabulary, size)
-    writer.add_token_list(tokens)
-    writer.add_token_types(kinds)
     writer.add_token_merges([m if isinstance(m, str) else " ".join(m) for m in model["merges"]])
-    _add_roles(writer, vocabulary)
-    if vocabulary.chat_template is not None:
-        writer.add_chat_template(vocabulary.chat_template)
+    writer.add_add_space_prefix(False)
 
 
 def pattern_name(tree: Any) -> str:
@@ -117,7 +145,6 @@ def _add_roles(writer: Any, vocabulary: Vocabulary) -> None:
     for key, number in zip(END_KEYS, vocabulary.stops, strict=False):
         writer.add_uint32(f"tokenizer.ggml.{key}_token_id", number)
     writer.add_add_bos_token(_adds_bos(vocabulary))
-    writer.add_add_space_prefix(False)
 
 
 def _adds_bos(vocabulary: Vocabulary) -> bool:

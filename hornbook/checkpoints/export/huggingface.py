@@ -47,7 +47,8 @@ def export_folder(
     config = {**family.write(model.config), "torch_dtype": str(dtype).removeprefix("torch.")}
     with new_directory(directory) as work:
         write_text(work / "config.json", to_json({**config, **_ends(vocabulary)}))
-        write_text(work / "generation_config.json", to_json(_ends(vocabulary)))
+        drawing = {**vocabulary.drawing, **_ends(vocabulary)}
+        write_text(work / "generation_config.json", to_json(drawing))
         write_tokenizer(work, vocabulary, model.config.context_length)
         write_text(work / "README.md", card)
         _write_weights(work, model, family.places(model, model.config), dtype, shard_bytes)

@@ -1,7 +1,7 @@
 """What is exported of a tokenizer."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -19,6 +19,8 @@ class Vocabulary:
     """How conversations are written, in Jinja; None for a model that only continues texts."""
     go_template: str | None = None
     """The same in Go's template language, which Ollama reads; None where there is none."""
+    drawing: Mapping[str, Any] = field(default_factory=dict)
+    """How its makers would have texts drawn, in generation_config.json's words: temperature, ..."""
 
     def tokens(self) -> dict[str, int]:
         """Ids by token, added tokens included."""

@@ -12,6 +12,7 @@ from typing import Any
 from hornbook.checkpoints.families.fields import Theirs
 from hornbook.model.config import ModelConfig
 from hornbook.model.rotary import (
+    DynamicScaling,
     LinearScaling,
     Llama3Scaling,
     LongRopeScaling,
@@ -102,7 +103,8 @@ def _read_scaling(rope: Theirs, config: Theirs) -> dict[str, Any] | None:
     if kind == "default":
         return None
     readers = {
-        "linear": _linear,
+        "linear": _factor,
+        "dynamic": _factor,
         "llama3": _llama3,
         "yarn": _yarn,
         "longrope": _longrope,
@@ -113,8 +115,9 @@ def _read_scaling(rope: Theirs, config: Theirs) -> dict[str, Any] | None:
     return readers[kind](rope, config)
 
 
-def _linear(rope: Theirs, config: Theirs) -> dict[str, Any]:
-    return {"kind": "linear", "factor": rope.typed("factor", float)}
+def _factor(rope: Theirs, config: Theirs) -> dict[str, Any]:
+    kind = rope.get("rope_type", rope.get("type", ""))
+    return {"kind": kind, "factor": rope.typed("factor", float)}
 
 
 def _llama3(rope: Theirs, config: Theirs) -> dict[str, Any]:
@@ -170,7 +173,7 @@ def _original(rope: Theirs, config: Theirs) -> int:
 
 def _write_scaling(scaling: RopeScaling) -> dict[str, Any]:
     written: dict[str, Any] = {"rope_type": scaling.kind, "factor": scaling.factor}
-    if isinstance(scaling, LinearScaling):
+    if isinstance(scaling, LinearScaling | DynamicScaling):
         return written
     written[ORIGINAL] = scaling.original_context
     if isinstance(scaling, Llama3Scaling):
