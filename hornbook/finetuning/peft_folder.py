@@ -15,6 +15,7 @@ from torch import Tensor
 from hornbook.artifact import new_directory, write_text
 from hornbook.checkpoints.export.huggingface import require_free, to_json
 from hornbook.checkpoints.families.family import Family
+from hornbook.checkpoints.families.weights import Place
 from hornbook.checkpoints.loading.tensors import TensorSource, open_tensors
 from hornbook.errors import HornbookError
 from hornbook.finetuning.joined import WEIGHT, JoinedLayer, joined_layers, weight_places
@@ -134,11 +135,6 @@ def read_peft_config(directory: Path) -> PeftConfig:
             f"{path}: {field}: {first['msg'].lower()} (found {first.get('input')!r}); Hornbook reads "
             "LoRA adapters without biases."
         ) from None
-    if config.modules_to_save:
-        raise HornbookError(
-            f"{path}: modules_to_save {config.modules_to_save} are trained whole; merge the adapter "
-            "with peft (merge_and_unload) and load the folder that it saves."
-        )
     if str(config.init_lora_weights).startswith(STARTS_ELSEWHERE):
         raise HornbookError(
             f"{path}: init_lora_weights {config.init_lora_weights!r} has changed the base model too; "
@@ -151,6 +147,8 @@ def read_peft_config(directory: Path) -> PeftConfig:
 def load_peft(directory: Path, model: Transformer, family: Family) -> LoRASettings:
     """Put an adapter of peft's onto its base model, in place; it can be trained on, or merged.
 
+    What peft has trained whole beside it (`modules_to_save`) takes the place of the base's weights.
+
     Returns:
         Settings that describe it.
 
@@ -159,7 +157,8 @@ def load_peft(directory: Path, model: Transformer, family: Family) -> LoRASettin
     """
     config = read_peft_config(directory)
     source = open_tensors(directory / WEIGHTS)
-    found = _found(source, directory / WEIGHTS)
+    found, whole = _found(source, family.places(model, model.config), directory / WEIGHTS)
+    _replace(model, whole, source, config.modules_to_save or [], directory)
     places = {
         place.theirs.removesuffix(WEIGHT): (place, names)
         for place, names in weight_places(model.config, family)
@@ -188,15 +187,52 @@ def load_peft(directory: Path, model: Transformer, family: Family) -> LoRASettin
     return settings
 
 
-def _found(source: TensorSource, path: Path) -> dict[str, dict[str, str]]:
-    """The file's names of each layer's tensors, by kind."""
-    found: dict[str, dict[str, str]] = {}
+def _found(
+    source: TensorSource, places: list[Place], path: Path
+) -> tuple[dict[str, dict[str, str]], list[Place]]:
+    """The file's names of each adapted layer's tensors, by kind; the tensors that it has whole."""
+    known = {PREFIX + place.theirs: place for place in places}
+    found, whole = dict[str, dict[str, str]](), list[Place]()
     for name in source.names():
         matched = NAME.fullmatch(name)
-        if matched is None:
+        if matched is not None:
+            found.setdefault(matched["layer"], {})[matched["part"]] = name
+        elif name in known:
+            whole.append(known[name])
+        else:
             raise HornbookError(f"{path} has the tensor {name}, which is not of a LoRA on a layer.")
-        found.setdefault(matched["layer"], {})[matched["part"]] = name
-    return found
+    return found, whole
+
+
+@torch.no_grad()
+def _replace(
+    model: Transformer, whole: list[Place], source: TensorSource, stated: list[str], directory: Path
+) -> None:
+    """Give the base the weights that peft has trained whole.
+
+    Raises:
+        HornbookError: one is of another shape, or missing, or the model shares it with another part.
+    """
+    modules = [place.theirs.rpartition(".")[0] for place in whole]
+    lost = [name for name in stated if not any(f".{m}".endswith(f".{name}") for m in modules)]
+    ends = {"embedding.token.weight", "head.weight"} & {n for place in whole for n in place.ours}
+    if lost:
+        raise HornbookError(
+            f"{directory / WEIGHTS} lacks {', '.join(lost)}, which {CONFIG} says is trained whole."
+        )
+    if ends and model.config.tied_embeddings:
+        raise HornbookError(
+            f"{directory} has trained one end of the model whole, whose two ends share a matrix; merge "
+            "the adapter with peft (merge_and_unload) and load the folder that it saves."
+        )
+    for place in whole:
+        if source.shape(PREFIX + place.theirs) != place.shape:
+            raise HornbookError(
+                f"{directory / WEIGHTS}: {place.theirs} is {source.shape(PREFIX + place.theirs)}, "
+                f"expected {place.shape}."
+            )
+        for name, part in place.split(source.read(PREFIX + place.theirs)):
+            model.get_parameter(name).copy_(part)
 
 
 @torch.no_grad()

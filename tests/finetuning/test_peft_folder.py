@@ -111,6 +111,40 @@ def test_an_adapter_that_peft_made_gives_its_logits_here(tmp_path, family, targe
         assert close(ours(IDS), theirs(IDS).logits)
 
 
+@pytest.mark.parametrize(
+    ("tied", "whole"),
+    [(False, ["lm_head", "embed_tokens"]), (False, ["norm"]), (True, ["post_attention_layernorm"])],
+)
+def test_what_peft_trained_whole_takes_the_bases_place(tmp_path, tied, whole):
+    vocab = trained_tokenizer().vocab_size
+    model = random_model(small_config("modern-124m", vocab, tied_embeddings=tied, **SIZES))
+    family = exportable(model.config, FAMILIES)
+    export_folder(tmp_path / "base", model, family, vocabulary(), "")
+    loaded = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "base")
+    config = peft.LoraConfig(
+        r=2, target_modules=["q_proj"], init_lora_weights=False, modules_to_save=whole
+    )
+    theirs = peft.get_peft_model(loaded, config).eval()
+    with torch.no_grad():
+        for name, parameter in theirs.named_parameters():
+            if "modules_to_save" in name:
+                parameter.mul_(1.3).add_(0.1)
+        theirs.save_pretrained(tmp_path / "adapter")
+        before = model(IDS)
+        load_peft(tmp_path / "adapter", model, family)
+        assert close(model(IDS), theirs(IDS).logits)
+        assert not close(model(IDS), before)
+
+
+def test_one_end_of_two_that_share_a_matrix_is_not_replaced(tmp_path):
+    base = export_base(tmp_path / "base", "modern-124m")
+    loaded = transformers.AutoModelForCausalLM.from_pretrained(base)
+    config = peft.LoraConfig(r=2, target_modules=["q_proj"], modules_to_save=["embed_tokens"])
+    peft.get_peft_model(loaded, config).save_pretrained(tmp_path / "adapter")
+    with pytest.raises(HornbookError, match="whose two ends share a matrix"):
+        load_peft(tmp_path / "adapter", tiny("modern-124m"), FAMILIES["qwen3"])
+
+
 def test_what_is_not_a_plain_lora_is_refused(tmp_path):
     model = adapted("gpt2-mini", VARIANTS["plain"])
     family = FAMILIES["gpt2"]
@@ -121,7 +155,7 @@ def test_what_is_not_a_plain_lora_is_refused(tmp_path):
         ({"peft_type": "IA3"}, "peft_type"),
         ({"bias": "all"}, "without biases"),
         ({"r": "8"}, ": r: "),
-        ({"modules_to_save": ["lm_head"]}, "are trained whole"),
+        ({"modules_to_save": ["lm_head"]}, "lacks lm_head, which adapter_config.json says"),
         ({"init_lora_weights": "pissa_niter_4"}, "has changed the base model too"),
         ({"r": 5, "rank_pattern": {}}, "is \\(9, 64\\), expected"),
     ):
