@@ -1,9 +1,9 @@
-"""Weights in int8: speed of writing against float32 and torchao, and what it costs in perplexity.
+"""Weights in int8: speed of writing against float32, bfloat16 and torchao, and what it costs in perplexity.
 
     python bench/int8.py [MODEL TEXT]
 
 Speed: GPT-2 124M with random weights writes 24 tokens after a prompt of 24, one text at a time, on one
-thread, each form in turn, three rounds, medians. Perplexity: MODEL's on TEXT, with both kinds of weights.
+thread, each form in turn, three rounds, medians. Perplexity: MODEL's on TEXT, with each kind of weights.
 """
 
 import copy
@@ -46,6 +46,7 @@ def speed() -> None:
     model = Transformer(resolve(ModelSettings(preset="gpt2-small"), 50_257)).eval()
     forms = {
         "float32": model,
+        "bfloat16": copy.deepcopy(model).bfloat16(),
         "int8": quantize_int8(copy.deepcopy(model)),
         "torchao int8": torchao_int8(copy.deepcopy(model)),
     }
@@ -60,11 +61,15 @@ def speed() -> None:
 
 
 def loss(path: Path, text: Path) -> None:
-    """Print a model's perplexity with its own weights and with int8's."""
+    """Print a model's perplexity with its own weights and with narrower ones."""
     bundle = load_bundle(path, default_runtime())
     ids = np.array(bundle.tokenizer.encode(text.read_text(encoding="utf-8")))
-    for name in ("float32", "int8"):
-        model = bundle.model if name == "float32" else quantize_int8(bundle.model)
+    forms = {
+        "float32": bundle.model,
+        "bfloat16": copy.deepcopy(bundle.model).bfloat16(),
+        "int8": quantize_int8(copy.deepcopy(bundle.model)),
+    }
+    for name, model in forms.items():
         score = sliding_window_perplexity(model, ids, bundle.runtime, batch_size=1)
         print(f"{name:>14}: perplexity {score.perplexity:.4f}")
 
