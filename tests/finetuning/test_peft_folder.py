@@ -136,6 +136,7 @@ def test_what_peft_trained_whole_takes_the_bases_place(tmp_path, tied, whole):
         assert not close(model(IDS), before)
 
 
+@pytest.mark.filterwarnings("ignore:Model has .tie_word_embeddings")
 def test_one_end_of_two_that_share_a_matrix_is_not_replaced(tmp_path):
     base = export_base(tmp_path / "base", "modern-124m")
     loaded = transformers.AutoModelForCausalLM.from_pretrained(base)
