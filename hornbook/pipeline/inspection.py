@@ -7,12 +7,14 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from hornbook.checkpoints.loading.hub import is_hub_model
+from hornbook.console import console
 from hornbook.model.config import ModelConfig
 from hornbook.model.presets import PRESETS, ModelSettings, resolve
 from hornbook.model.transformer import Transformer, count_parameters
 from hornbook.pipeline.bundle import default_runtime, load_bundle
 from hornbook.training.flops import forward_flops, training_flops
 from hornbook.training.memory_needs import memory_needs
+from hornbook.training.process_memory import process_peak
 from hornbook.training.settings import TrainingSettings
 
 BYTES = {"float32": 4.0, "bfloat16": 2.0, "int8": 1.0}
@@ -110,7 +112,11 @@ def _training(config: ModelConfig, rows: int) -> Table:
     for name in ("parameters", "optimizer", "gradients", "activations", "working"):
         table.add_row(name, f"{getattr(needs, name) / 2**20:,.1f} MiB")
     table.add_section()
-    table.add_row("peak", f"{needs.total / 2**20:,.1f} MiB")
+    table.add_row("peak of its tensors", f"{needs.total / 2**20:,.1f} MiB")
+    console.print("  trying few layers in a process of their own …", style="dim")
+    peak = process_peak(config, TrainingSettings(), rows, width, default_runtime())
+    if peak is not None:
+        table.add_row("peak of the process", f"{peak / 2**20:,.1f} MiB")
     return table
 
 

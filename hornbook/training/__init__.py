@@ -13,5 +13,6 @@
 - `evaluation.py`: loss, perplexity and bits per byte on data held out.
 - `metrics.py`: the run's curve, one JSON line at a time; `trackers.py`: TensorBoard, W&B, Trackio.
 - `flops.py`: what a token costs, what the device can do, and the share of it that is used (MFU).
+- `memory_needs.py`, `process_memory.py`: what memory it will take, of its tensors and in all.
 - `lr_finder.py`, `rehearsal.py`: which learning rate, how long and how much, before it starts.
 """

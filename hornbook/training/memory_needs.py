@@ -56,7 +56,7 @@ def memory_needs(
     Two small models, of one and two turns of the pattern of layers, read up to two sequences.
     """
     parameters, optimizer = state_bytes(config, settings, runtime.dtype)
-    period = _period(config)
+    period = period_of(config)
     few = min(2 * period, config.n_layers)
     shallow = _activations(config, min(period, config.n_layers), settings, rows, width, runtime)
     activations = shallow
@@ -81,7 +81,7 @@ def _activations(
     return activation_bytes(model, rows, width, runtime)
 
 
-def _period(config: ModelConfig) -> int:
+def period_of(config: ModelConfig) -> int:
     """After how many layers their kinds come again."""
     patterns = (config.rotary_layers, config.windowed_layers, config.expert_layers)
     return math.lcm(*(len(pattern) for pattern in patterns))

@@ -53,14 +53,14 @@ def rehearse(
     at_once = settings.micro_batch_size
     at_once = min(at_once, settings.batch_size) if isinstance(at_once, int) else settings.batch_size
     optimizer = Optimizer(model, settings, runtime.dtype)
-    one, _ = _time(model, optimizer, settings, _random_batches(model, 1, width), runtime)
+    one, _ = _time(model, optimizer, settings, random_batches(model, 1, width), runtime)
     rows = max(1, min(settings.batch_size, int(SECONDS / 3 / one)))
     if rows < settings.batch_size:
         rows = min(rows, at_once)
     several, steps = one, 1
     if rows > 1:
         several, steps = _time(
-            model, optimizer, settings, _random_batches(model, rows, width), runtime
+            model, optimizer, settings, random_batches(model, rows, width), runtime
         )
     seconds, source = several, f"{steps} steps of the whole batch"
     if rows < settings.batch_size:
@@ -75,7 +75,8 @@ def rehearse(
     )
 
 
-def _random_batches(model: Transformer, rows: int, width: int) -> Iterator[Batch]:
+def random_batches(model: Transformer, rows: int, width: int) -> Iterator[Batch]:
+    """Endless batches of random tokens, (rows, width)."""
     generator = torch.Generator().manual_seed(0)
     for position in itertools.count(1):
         ids = torch.randint(model.config.vocab_size, (rows, width + 1), generator=generator)
@@ -108,7 +109,7 @@ def _plan(settings: TrainingSettings) -> Plan:
 
 def _time_evaluation(model: Transformer, rows: int, width: int, runtime: Runtime) -> float:
     """Seconds for each of so many sequences."""
-    batch = next(_random_batches(model, rows, width))
+    batch = next(random_batches(model, rows, width))
     evaluate(model, [batch], runtime)
     started = time.perf_counter()
     evaluate(model, [batch], runtime)
@@ -121,7 +122,7 @@ def activation_bytes(model: Transformer, rows: int, width: int, runtime: Runtime
     one, two = (
         bytes_kept(
             lambda batch: loss_sum(model, batch)[0],
-            next(_random_batches(model, some, width)),
+            next(random_batches(model, some, width)),
             runtime,
         )
         for some in (1, 2)
