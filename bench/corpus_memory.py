@@ -1,15 +1,14 @@
 """What each step of preparing a corpus takes in memory: python bench/corpus_memory.py --megabytes 150
 
 A corpus of so many megabytes, and one of a quarter of it, are made as big_corpus makes them. Each step
-goes through both in a process of its own; printed are the mebibytes by which its peak (ru_maxrss) grows
-beyond what it has when all libraries are loaded. What grows with the corpus grows fourfold; what is
+goes through both in a process of its own; printed are the mebibytes by which its peak (VmHWM) grows
+beyond what it has when all libraries are loaded (Linux only). What grows with the corpus grows fourfold; what is
 bounded does not. Of steps that keep something for each document, the bytes a document are printed, too.
 """
 
 import argparse
 import gzip
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -39,8 +38,9 @@ QUALITY = QualitySettings(
 
 
 def used() -> float:
-    """MiB at the peak so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """MiB at the peak so far; of this process alone, where ru_maxrss begins with its parent's."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def write(folder: Path, megabytes: float) -> None:

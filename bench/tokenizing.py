@@ -1,6 +1,7 @@
 """Tokenizing against tiktoken, tokenizers and rustbpe, all on one text, in one run.
 
     python bench/tokenizing.py --data FOLDER [--text FILE] [--megabytes 20]
+        [--only encoders disk kinds trainers]
 
 FOLDER has GPT-2's vocab.bpe and encoder.json. Without --text, stories of the sample world are told.
 Printed are medians: MB/s (a million bytes of UTF-8) of encoding with GPT-2's vocabulary, each
@@ -246,17 +247,22 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of GPT-2's two files")
     parser.add_argument("--text", type=Path, help="a text to use, documents parted by blank lines")
     parser.add_argument("--megabytes", type=float, default=20.0, help="how much of it")
+    races = ("encoders", "disk", "kinds", "trainers")
+    parser.add_argument("--only", nargs="*", choices=races, default=races, help="which races")
     arguments = parser.parse_args()
     files = find_gpt2_files(arguments.data)
     if files is None:
         parser.error(f"{arguments.data} lacks vocab.bpe and encoder.json")
     texts = read_texts(arguments.text, arguments.megabytes)
-    ours = Tokenizer.from_gpt2(*files)
-    race_encoders(texts, ours, files)
-    for documents in (texts, joined(texts)):
-        race_to_disk(documents, files)
-    race_kinds(texts, files)
-    race_trainers(texts)
+    if "encoders" in arguments.only:
+        race_encoders(texts, Tokenizer.from_gpt2(*files), files)
+    if "disk" in arguments.only:
+        for documents in (texts, joined(texts)):
+            race_to_disk(documents, files)
+    if "kinds" in arguments.only:
+        race_kinds(texts, files)
+    if "trainers" in arguments.only:
+        race_trainers(texts)
 
 
 if __name__ == "__main__":

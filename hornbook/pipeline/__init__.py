@@ -1,7 +1,9 @@
 """The stages joined together.
 
 recipe.py gathers every part's settings; workspace.py keys each stage by its settings and inputs,
-so that a second run does only what changed; parts.py has a corpus read by several processes, on_ray.py by a cluster; finetune.py does the same for a fine-tuning, of which
+so that a second run does only what changed; parts.py has a corpus read by several processes, on_ray.py
+by a cluster, unpacking.py makes large compressed files ready for it, split_files.py writes what is left
+and milestones.py notes how far it is; finetune.py does the same for a fine-tuning, of which
 classifiers.py and followers.py are the two tasks; fit.py drives the one training loop with evaluation,
 checkpoints and recorder.py's metrics; then one module per stage. amounts.py and estimate.py say
 what a run will take, find_lr.py with which learning rate, compare.py how runs came out beside each

@@ -22,11 +22,11 @@ from hornbook.sampling.token_writer import Encoded, write_store
 from hornbook.tokenizing.tokenizer import Tokenizer
 
 BYTES_AT_ONCE = 2**20
-"""Bytes of a split's file encoded in one call. Memory holds four such batches and their ids: less
+"""Bytes of a split's file encoded in one call. Memory holds five such batches and their ids: less
 than 100 MiB beside the interpreter and the tokenizer, or a multiple of the longest document, which is
 encoded whole. (With fastokens; the tokenizers library keeps about 200 bytes a token until a call is
 done.)"""
-ENCODING = 2
+ENCODING = 3
 """Batches being encoded at a time."""
 WORTH_A_WORD = 10_000_000
 """Characters from which a slower way of encoding is worth telling."""
@@ -121,7 +121,7 @@ def _encode(
     """A split's documents from number `start`, many at a time and in order.
 
     While one batch is read and another written, others are encoded: each by the library's own
-    threads, and two at a time, so that a batch with one long document keeps no core waiting.
+    threads, and three at a time, so that no core waits for one long document, or for JSON being parsed.
     """
     shown.skip(start)
     with ThreadPoolExecutor(ENCODING, "encode") as pool:

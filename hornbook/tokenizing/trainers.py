@@ -117,8 +117,10 @@ def _train_bpe(texts: _Checked, settings: TokenizerSettings) -> dict[str, Any]:
     library.train_from_iterator(texts if merges is None else (), trainer)
     tree = _tree(library)
     tree["added_tokens"] = tree["added_tokens"][: len(SPECIAL)]
+    spellings = {bytes([byte]): character for byte, character in spelt.items()}
     for pair in merges or ():
-        left, right = ("".join(spelt[byte] for byte in part) for part in pair)
+        left, right = spellings[pair[0]], spellings[pair[1]]
+        spellings[pair[0] + pair[1]] = left + right
         tree["model"]["merges"].append([left, right])
         tree["model"]["vocab"][left + right] = len(tree["model"]["vocab"])
     return tree
