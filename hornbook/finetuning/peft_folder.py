@@ -144,6 +144,17 @@ def read_peft_config(directory: Path) -> PeftConfig:
     return config
 
 
+def trains_whole(directory: Path) -> bool:
+    """Whether an adapter of peft's has more than LoRA: modules trained whole, which replace the base's.
+
+    Raises:
+        HornbookError: it cannot be read.
+    """
+    names = open_tensors(directory / WEIGHTS).names()
+    stated = read_peft_config(directory).modules_to_save
+    return bool(stated) or any(NAME.fullmatch(name) is None for name in names)
+
+
 def load_peft(directory: Path, model: Transformer, family: Family) -> LoRASettings:
     """Put an adapter of peft's onto its base model, in place; it can be trained on, or merged.
 

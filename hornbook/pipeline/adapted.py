@@ -12,7 +12,7 @@ from hornbook.errors import HornbookError
 from hornbook.finetuning.adapter import load_adapter
 from hornbook.finetuning.bank import AdapterBank
 from hornbook.finetuning.lora import merge_lora
-from hornbook.finetuning.peft_folder import is_peft_folder, load_peft
+from hornbook.finetuning.peft_folder import is_peft_folder, load_peft, trains_whole
 from hornbook.finetuning.pooling import pool
 from hornbook.inference.weights import sharing_copy
 from hornbook.model.transformer import Transformer
@@ -42,6 +42,12 @@ def switched(bundle: Bundle, adapters: Mapping[str, Path]) -> tuple[Transformer,
     """
     bundle.require_language_model()
     folders = {name: adapter_folder(path) for name, path in adapters.items()}
+    for folder in folders.values():
+        if is_peft_folder(folder) and trains_whole(folder):  # it would be written into the base
+            raise HornbookError(
+                f"{folder} has modules that peft trained whole, so it cannot share a base with other "
+                "adapters; open it by itself."
+            )
     model = sharing_copy(bundle.model)
     return model, AdapterBank(model, folders, lambda path, on: _put(path, on, bundle))
 

@@ -7,18 +7,24 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 openai = pytest.importorskip("openai")
 
+from hornbook.artifact import Manifest  # noqa: E402
+from hornbook.checkpoints.export.huggingface import exportable  # noqa: E402
+from hornbook.checkpoints.families.known import FAMILIES  # noqa: E402
 from hornbook.cli import _run  # noqa: E402
 from hornbook.errors import HornbookError  # noqa: E402
+from hornbook.finetuning.peft_folder import export_peft  # noqa: E402
 from hornbook.inference.generate import GenerationSettings, generate  # noqa: E402
 from hornbook.inference.weights import sharing_copy  # noqa: E402
 from hornbook.pipeline.adapted import load_with_adapter  # noqa: E402
-from hornbook.pipeline.bundle import save_bundle  # noqa: E402
+from hornbook.pipeline.bundle import Bundle, save_bundle  # noqa: E402
 from hornbook.serving.models import named_adapters, serve_bundle  # noqa: E402
 from hornbook.serving.settings import ServerSettings  # noqa: E402
 from tests.inference.test_engine_adapters import make_adapters  # noqa: E402
+from tests.pipeline.exported_models import trained_tokenizer  # noqa: E402
 from tests.serving.conftest import CPU, Running, make_bundle, running  # noqa: E402
 
 ASKED: Any = [{"role": "user", "content": "Where is the cat?"}]
@@ -100,8 +106,6 @@ def test_an_answer_is_that_of_the_merged_model(server: Running, folder: Path) ->
 
 
 def _tensor(ids: list[int]) -> Any:
-    import torch
-
     return torch.tensor([ids])
 
 
@@ -160,3 +164,33 @@ def test_the_base_is_left_as_it_was(folder: Path) -> None:
     serve_bundle(bundle, ServerSettings(), "base", CPU, {"some": folder / "some"})
     assert [name for name, _ in bundle.model.named_modules()] == names
     assert sharing_copy(bundle.model) is not bundle.model
+
+
+def test_an_adapter_of_peft_is_a_model_too(tmp_path: Path) -> None:
+    pytest.importorskip("peft")
+    from safetensors.torch import load_file, save_file
+
+    from tests.finetuning.test_peft_folder import VARIANTS, adapted, tiny
+
+    model = adapted("gpt2-mini", VARIANTS["some"])
+    family = exportable(model.config, FAMILIES)
+    export_peft(tmp_path / "theirs", model, family, 0.0, "base", "card")
+    facts = {"task": "pretrain"}
+    manifest = Manifest("checkpoint", {}, {}, {}, facts)
+    base = tiny("gpt2-mini").eval()
+    bundle = Bundle(Path("base"), base, trained_tokenizer(), manifest, CPU)
+    adapters = {"theirs": tmp_path / "theirs"}
+    models = serve_bundle(bundle, ServerSettings(weights="float32"), "base", CPU, adapters)
+    bank, ids = models.all[1].bank, _tensor([5, 6, 7, 40])
+    assert bank is not None
+    plain = base(ids)
+    bank.use(["theirs"])
+    expected = model(ids)
+    torch.testing.assert_close(models.first.model(ids), expected, rtol=1e-4, atol=1e-4)
+    assert (expected - plain).abs().max() > 1e-2
+    file = tmp_path / "theirs" / "adapter_model.safetensors"
+    whole = {"base_model.model.transformer.ln_f.weight": torch.zeros(model.config.embed_dim)}
+    save_file({**load_file(file), **whole}, file)
+    with pytest.raises(HornbookError, match="modules that peft trained whole"):
+        serve_bundle(bundle, ServerSettings(), "base", CPU, adapters)
+    assert torch.equal(base(ids), plain)
