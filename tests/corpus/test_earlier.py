@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -87,3 +88,34 @@ def test_near_duplicates_are_the_same_as_in_one_source() -> None:
     kept, counts = run(settings, {"a": first, "b": second})
     assert kept == together
     assert counts == {"near as in a": 20}
+
+
+@pytest.mark.parametrize("near", [False, True])
+def test_an_interrupted_step_goes_on_behind_the_earlier_sources(near: bool) -> None:
+    if near:
+        pytest.importorskip("rensa")
+    settings = DeduplicationSettings(exact=not near, near=near)
+    first = documents("a", *(text() for _ in range(6)))
+    second = documents(
+        "b", *[d.text for d in first[:2]], *(text() for _ in range(6)), first[3].text
+    )
+    second += documents("c", second[2].text, text(), first[4].text)
+
+    def begun() -> Any:
+        (step,) = make_steps(settings, workers=1)
+        assert isinstance(step, ComparedWithEarlier)
+        step.compare_with("a", iter(first))
+        return step
+
+    whole = begun()
+    expected = [document.id for document in whole.apply(iter(second))]
+    before, after = begun(), begun()
+    before.take_notes()
+    kept = [document.id for document in before.apply(iter(second[:7]))]
+    after.learn(before.notes())
+    kept += [document.id for document in after.apply(iter(second[7:]))]
+    assert kept == expected
+    assert [t.removed for t in whole.tallies] == [
+        one.removed + two.removed for one, two in zip(before.tallies, after.tallies, strict=True)
+    ]
+    assert [tally.removed for tally in whole.tallies] == [1, 4]

@@ -32,7 +32,7 @@ FORMS = tuple(
             "AccountKey=|SharedAccessKey=",
             r"(?:Account|SharedAccess)Key=(?P<key>[A-Za-z0-9/+]{43,86}+={1,2}+)",
         ),
-        ("GitHub", "gh", r"gh[pousr]_[A-Za-z0-9]{36,251}+"),
+        ("GitHub", "ghp_|gho_|ghu_|ghs_|ghr_", r"gh[pousr]_[A-Za-z0-9]{36,251}+"),
         ("GitHub", "github_pat_", r"github_pat_[A-Za-z0-9]{22}_[A-Za-z0-9]{59}+"),
         ("GitLab", "glpat-", r"glpat-[A-Za-z0-9_-]{20,64}+"),
         ("OpenAI and Anthropic", "sk-", r"sk-(?:[a-z]{3,12}\d{0,2}-)?[A-Za-z0-9_-]{20,200}+"),
@@ -58,7 +58,7 @@ FORMS = tuple(
         ("Databricks", "dapi", r"dapi[0-9a-f]{32}+(?:-[0-9]+)?+"),
         ("Docker", "dckr_pat_", r"dckr_pat_[A-Za-z0-9_-]{27}+"),
         ("HashiCorp Vault", "hvs.", r"hvs\.[A-Za-z0-9_-]{24,160}+"),
-        ("Shopify", "shp", r"shp(?:at|ca|pa|ss)_[0-9a-fA-F]{32}+"),
+        ("Shopify", "shpat_|shpca_|shppa_|shpss_", r"shp(?:at|ca|pa|ss)_[0-9a-fA-F]{32}+"),
         ("Square", "sq0", r"sq0(?:atp|csp)-[A-Za-z0-9_-]{22,43}+"),
         ("Mailgun", "key-", r"(?<!-)key-[0-9a-f]{32}+"),
         ("Mailchimp", "-us", r"[0-9a-f]{32}-us[0-9]{1,2}+"),
@@ -83,6 +83,16 @@ FORMS = tuple(
         ),
     )
 )
+HINTED = {
+    sign: [
+        (hint, form)
+        for form in FORMS
+        for hint in form.hints
+        if next((s for s in "_-" if s in hint), "") == sign
+    ]
+    for sign in ("_", "-", "")
+}
+"""The hints and their forms, by a sign in them that many texts have not."""
 FEWEST_CHARACTERS = 8
 """Different ones that a key has at least: xxxxxxxx stands for a key."""
 WORDS_ONLY = re.compile(r"[a-z]+(?:[-_][a-z]+)*")
@@ -108,9 +118,10 @@ LONGEST_BLOCK = 20_000
 def find_api_keys(text: str) -> Iterator[Span]:
     """Keys and tokens of well-known services; neither examples nor stand-ins for one."""
     spans: list[Span] = []
-    for form in FORMS:
-        if any(hint in text for hint in form.hints):
-            spans += _find_form(text, form)
+    for sign, hinted in HINTED.items():
+        if sign in text:
+            for form in dict.fromkeys(form for hint, form in hinted if hint in text):
+                spans += _find_form(text, form)
     yield from sorted(spans)
 
 
