@@ -30,6 +30,8 @@ class Int8Linear(nn.Module):
     """int8 (outputs, inputs)."""
     scale: Tensor
     """float32 (outputs,)."""
+    narrow_scale: Tensor
+    """The same in bfloat16."""
     bias: Tensor | None
     """(outputs,)."""
 
@@ -40,6 +42,7 @@ class Int8Linear(nn.Module):
         numbers, scale = int8_rows(weight)
         self.register_buffer("weight", numbers)
         self.register_buffer("scale", scale)
+        self.register_buffer("narrow_scale", scale.to(torch.bfloat16))
         self.register_buffer("bias", None if linear.bias is None else linear.bias.detach().clone())
 
     def forward(self, x: Tensor) -> Tensor:
@@ -48,9 +51,8 @@ class Int8Linear(nn.Module):
         kind = x.device.type
         if kind == "cuda" or (kind == "cpu" and rows.shape[0] <= FEW_ROWS):
             # The kernels are quick in bfloat16 only; its rounding is below that of the weights.
-            scale = self.scale.to(torch.bfloat16)
             narrow = rows.to(torch.bfloat16).contiguous()
-            y = torch._weight_int8pack_mm(narrow, self.weight, scale).to(x.dtype)
+            y = torch._weight_int8pack_mm(narrow, self.weight, self.narrow_scale).to(x.dtype)
         else:
             # Whole numbers up to 127 are exact in bfloat16.
             quick = kind == "cpu" and torch.cpu._is_avx512_bf16_supported()
