@@ -18,6 +18,7 @@ from hornbook.sampling.windows import length_for
 from hornbook.training.acceleration import accelerate
 from hornbook.training.batch_size import free_memory
 from hornbook.training.flops import training_flops
+from hornbook.training.guard import SNAPSHOTS
 from hornbook.training.memory_needs import state_bytes
 from hornbook.training.rehearsal import Rehearsal, rehearse
 from hornbook.training.schedule import Plan, plan_training
@@ -44,6 +45,8 @@ class Estimate:
     """In all evaluations together, the last over the whole test (or validation) split too."""
     checkpoints: int
     """Kept in the end: the newest and the best."""
+    guarded: bool
+    """Whether a spike guard keeps states to go back to."""
     rehearsal: Rehearsal | None
     """None when the model does not fit into this machine's memory."""
     runtime: Runtime
@@ -63,16 +66,32 @@ class Estimate:
 
     @property
     def state_bytes(self) -> int:
-        """Memory for parameters, gradients and the optimizer's sums."""
-        return 2 * self.parameter_bytes + self.optimizer_bytes
+        """Memory for parameters, gradients, the optimizer's sums and copies of the training's state."""
+        return 2 * self.parameter_bytes + self.optimizer_bytes + self.copied_bytes
+
+    @property
+    def guard_bytes(self) -> int:
+        """Memory for the spike guard's states."""
+        return SNAPSHOTS * (self.parameter_bytes + self.optimizer_bytes) if self.guarded else 0
+
+    @property
+    def copied_bytes(self) -> int:
+        """Memory for the spike guard's states, and for a checkpoint on its way to the disk, which
+        of a training on a GPU lies elsewhere."""
+        on_its_way = self.checkpoint_bytes if self.runtime.device.type == "cpu" else 0
+        return self.guard_bytes + on_its_way
+
+    @property
+    def checkpoint_bytes(self) -> int:
+        """Of a checkpoint that is due: with a spike guard it holds the state before its own, too."""
+        return (self.parameter_bytes + self.optimizer_bytes) * (2 if self.guarded else 1)
 
     @property
     def disk_bytes(self) -> int:
         """Corpus, tokens and checkpoints; the last has no optimizer, and the model shares the file of
         one of them."""
-        checkpoint = self.parameter_bytes + self.optimizer_bytes
         data = self.amounts.corpus_bytes + self.amounts.token_bytes
-        return data + (self.checkpoints - 1) * checkpoint + self.parameter_bytes
+        return data + (self.checkpoints - 1) * self.checkpoint_bytes + self.parameter_bytes
 
     @property
     def optimal_tokens(self) -> int:
@@ -106,6 +125,7 @@ def estimate(recipe: Recipe, amounts: Amounts) -> Estimate:
         flops_per_token=training_flops(shapes, width),
         evaluated_sequences=_evaluated_sequences(recipe, amounts, plan),
         checkpoints=min(_times(plan, plan.save_every), recipe.training.keep + 1),
+        guarded=recipe.training.spike_guard is not None,
         rehearsal=_rehearse(recipe, config, width, runtime) if fits else None,
         runtime=runtime,
     )
@@ -187,6 +207,7 @@ def _memory(found: Estimate) -> list[tuple[str, str, str]]:
         ("parameters", _size(found.parameter_bytes), "float32"),
         ("gradients", _size(found.parameter_bytes), "float32"),
         ("optimizer", _size(found.optimizer_bytes), "counted"),
+        ("copies", _size(found.copied_bytes), _copies(found)),
     ]
     if found.rehearsal is None:
         return [*rows, ("memory", f"over {_size(found.state_bytes)}", "activations unknown")]
@@ -199,8 +220,15 @@ def _memory(found: Estimate) -> list[tuple[str, str, str]]:
     ]
 
 
+def _copies(found: Estimate) -> str:
+    kept = [f"{SNAPSHOTS} states of the spike guard"] if found.guarded else []
+    if found.runtime.device.type == "cpu":
+        kept.append("a checkpoint while it is written")
+    return " and ".join(kept) or "none"
+
+
 def _disk(found: Estimate) -> list[tuple[str, str, str]]:
-    checkpoint = found.parameter_bytes + found.optimizer_bytes
+    checkpoint = found.checkpoint_bytes
     data = found.amounts.corpus_bytes + found.amounts.token_bytes
     return [
         ("corpus and tokens", _size(data), found.amounts.source),

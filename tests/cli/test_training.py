@@ -1,5 +1,6 @@
 """estimate, find-lr and compare, through the command line."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -159,6 +160,10 @@ def test_a_chinchilla_budget_by_hand(run_directory: Path) -> None:
     assert found.optimal_tokens == 20 * found.parameters
     assert found.flops_per_token == 6 * (2 * 12 * 32 * 32 + 400 * 32) + 12 * 2 * 32 * 128
     assert found.state_bytes > 3 * 4 * found.parameters
+    state = found.parameter_bytes + found.optimizer_bytes
+    assert found.copied_bytes == state
+    guarded = dataclasses.replace(found, guarded=True)
+    assert (guarded.checkpoint_bytes, guarded.copied_bytes) == (2 * state, 4 * state)
 
 
 def test_the_estimate_is_printed(run_directory: Path, capfd: Capture) -> None:
