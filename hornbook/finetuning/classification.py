@@ -37,7 +37,7 @@ from hornbook.training.settings import AdapterSettings, FinetuningSettings
 TrainMode = Literal["head", "last-block", "full", "lora"]
 
 
-BATCH_TOKENS = 4_096
+BATCH_TOKENS = 2_048
 """Of a batch of texts to classify: enough for full speed on a CPU, little memory."""
 MOST_LABELS = 31
 """Of a text that can have several: a set of them is written as one int32."""

@@ -12,13 +12,13 @@ MOST_CURVES = 8
 def roc(curves: Sequence[Mapping[str, Any]]) -> str:
     """Share of a class found against share of the others taken for it."""
     names = "false_positive_rate", "true_positive_rate"
-    title = "ROC, each class against the rest (area)"
+    title = "ROC, one against the rest (area)"
     return _curves(curves, title, *names, "auc", "others taken for it", "found", diagonal=True)
 
 
 def precision_recall(curves: Sequence[Mapping[str, Any]]) -> str:
     """How many that are taken for a class are of it, against how many of it are found."""
-    title = "Precision and recall of each class (mean precision)"
+    title = "Precision and recall (mean precision)"
     return _curves(
         curves, title, *("recall", "precision", "average_precision", "recall", "precision")
     )
@@ -58,7 +58,7 @@ def reliability(calibration: Mapping[str, Any]) -> str:
         axes.plot(confidence, right, color=COLOURS[0], linewidth=1)
         areas = [12 + 140 * one["count"] / most for one in bins]
         axes.scatter(confidence, right, s=areas, color=COLOURS[0], alpha=0.75, zorder=3)
-        title = "Reliability: how often it is right, how sure it is"
+        title = "Reliability: right by confidence"
         confidence_label = f"confidence (temperature {calibration['temperature']:.2f})"
         _unit_square(axes, title, confidence_label, "right")
         return svg(figure)
