@@ -157,7 +157,7 @@ class _Writer:
         with self._path().open("wb") as stream:
             while piece is not None:
                 fitting, piece = _cut(piece, self._room - tokens, at_least=int(tokens == 0))
-                data = np.ascontiguousarray(fitting.ids, self._dtype)
+                data = np.ascontiguousarray(fitting.ids, self._dtype).data
                 stream.write(data)
                 digest.update(data)  # now, while it is in the cache, rather than read again
                 tokens += len(fitting.ids)
