@@ -1,9 +1,9 @@
 """What a training's process takes from the machine at its peak.
 
 Beside its tensors (`memory_needs`) a process holds its libraries, what their kernels set aside, and
-what the C library keeps free between blocks, which hangs on the machine. So it is tried: two models of
-few layers train for two steps, each in a process of its own, and what a layer has added is carried on
-to the whole model.
+what the C library keeps free between blocks, which hangs on the machine and on chance. So it is tried:
+two models of few layers train for two steps, in processes of their own, and what a layer has added is
+carried on to the whole model.
 
     python -m hornbook.training.process_memory < trial.json    # is such a process
 """
@@ -31,8 +31,9 @@ from hornbook.training.settings import TrainingSettings
 
 STATUS = Path("/proc/self/status")
 TURNS = 4
-"""Of the pattern of layers in the larger of the two models, the smaller has one: what the C library
-keeps differs by some 20 MB from layer to layer, and further apart that matters less."""
+"""Of the pattern of layers in the larger of the two models; the smaller has one."""
+TRIES = 2
+"""Processes for each, of which the largest counts: one can take a tenth less than the next."""
 STEPS = 2
 """The second one has all that the optimizer keeps."""
 MOST_FLOPS = 1e12
@@ -40,7 +41,12 @@ MOST_FLOPS = 1e12
 
 
 def process_peak(
-    config: ModelConfig, settings: TrainingSettings, rows: int, width: int, runtime: Runtime
+    config: ModelConfig,
+    settings: TrainingSettings,
+    rows: int,
+    width: int,
+    runtime: Runtime,
+    tries: int = TRIES,
 ) -> int | None:
     """Bytes of a process that trains in float32 on the CPU; None where the system does not tell.
 
@@ -49,6 +55,7 @@ def process_peak(
     Args:
         rows: sequences in a micro-batch.
         width: tokens of each.
+        tries: processes for each of the two models.
     """
     period = period_of(config)
     few, more = min(period, config.n_layers), min(TURNS * period, config.n_layers)
@@ -56,10 +63,11 @@ def process_peak(
     peaks, needs = list[int](), list[int]()
     for layers in (few, more):
         shallow = config.model_copy(update={"n_layers": layers})
-        peak = tried_peak(shallow, settings, some, width)
-        if peak is None:
+        tried = [tried_peak(shallow, settings, some, width) for _ in range(tries)]
+        told = [peak for peak in tried if peak is not None]
+        if not told:
             return None
-        peaks.append(peak)
+        peaks.append(max(told))
         needs.append(memory_needs(shallow, settings, some, width, runtime).total)
     whole = memory_needs(config, settings, rows, width, runtime).total
     each = (peaks[1] - peaks[0]) / (needs[1] - needs[0]) if more > few else 1.0

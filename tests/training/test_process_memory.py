@@ -14,7 +14,6 @@ from tests.training.tiny_training import CPU
 def test_the_peak_is_that_of_the_whole_models_process() -> None:
     config = resolve(ModelSettings(preset="nano", n_layers=6), 512)
     settings = TrainingSettings(batch_size=8)
-    found = process_peak(config, settings, 8, 256, CPU)
-    measured = tried_peak(config, settings, 8, 256)
-    # bench/process_memory.py finds less than 5 %, but one process can take 20 MB more than the next.
-    assert found == pytest.approx(measured, rel=0.2)
+    found = process_peak(config, settings, 8, 128, CPU, tries=1)
+    # One process takes up to a tenth less than the next: bench/process_memory.py asks several.
+    assert found == pytest.approx(tried_peak(config, settings, 8, 128), rel=0.25)

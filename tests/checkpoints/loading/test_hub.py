@@ -91,6 +91,7 @@ def asked(tmp_path, monkeypatch) -> Iterator[list[str]]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), FakeHub)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     address = f"http://127.0.0.1:{server.server_port}"
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)  # as the tests of families set it
     monkeypatch.setattr(constants, "ENDPOINT", address)
     monkeypatch.setattr(
         constants,
