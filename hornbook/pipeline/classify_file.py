@@ -3,12 +3,15 @@
 import itertools
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import orjson
+import torch
 
 from hornbook.config import validate
 from hornbook.corpus.columns import parquet_records
@@ -23,6 +26,8 @@ KINDS = (".txt", ".jsonl", ".csv", ".tsv", ".parquet")
 """Files of texts: one a line, or one a record."""
 AT_ONCE = 4_096
 """Texts held in memory."""
+LEAST_EACH = 64
+"""Texts from which on a thread of its own is worth it."""
 
 
 def is_file_of_texts(word: str) -> bool:
@@ -58,10 +63,32 @@ def classified(
     records = _records(path, text_column)
     while part := list(itertools.islice(records, AT_ONCE)):
         texts = [string_field(record, text_column, where) for where, record in part]
-        for (_, record), row in zip(part, bundle.classify(texts), strict=True):
+        for (_, record), row in zip(part, classified_side_by_side(bundle, texts), strict=True):
             shares = dict(zip(labels, (round(float(p), 6) for p in row), strict=True))
             found = {"predicted": decide(bundle, row, threshold), "probabilities": shares}
             yield _line({**record, **found})
+
+
+def classified_side_by_side(bundle: Bundle, texts: list[str]) -> npt.NDArray[np.float64]:
+    """As `Bundle.classify`, on a CPU with a thread for each core that reads texts of its own.
+
+    The products of a small model are too thin for two threads to share one: one each is quicker.
+    """
+    workers = min(torch.get_num_threads(), len(texts) // LEAST_EACH)
+    if workers < 2 or bundle.runtime.device.type != "cpu":
+        return bundle.classify(texts)
+    by_length = sorted(range(len(texts)), key=lambda index: len(texts[index]))
+    shares = [by_length[first::workers] for first in range(workers)]
+    threads = torch.get_num_threads()
+    found = np.zeros((len(texts), len(bundle.labels)))
+    try:
+        with ThreadPoolExecutor(workers, initializer=lambda: torch.set_num_threads(1)) as pool:
+            given = pool.map(lambda share: bundle.classify([texts[i] for i in share]), shares)
+            for share, rows in zip(shares, given, strict=True):
+                found[share] = rows
+    finally:
+        torch.set_num_threads(threads)
+    return found
 
 
 def made_quick(bundle: Bundle, precision: str = "auto") -> Bundle:

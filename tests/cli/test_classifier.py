@@ -4,9 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 from hornbook.cli import _run
+from hornbook.pipeline.bundle import default_runtime, load_bundle
+from hornbook.pipeline.classify_file import classified_side_by_side
 from tests.cli.tiny import TINY
 
 WORDS = {"cheap": "money", "prize": "money", "goal": "sport", "match": "sport"}
@@ -82,3 +86,16 @@ def test_a_table_of_the_users(
     assert _run(["evaluate", str(stage), str(tmp_path / "a.csv")]) == 0
     assert _run(["classify", str(stage), " "]) == 2
     assert "an empty text is of no class" in capfd.readouterr().err
+
+
+def test_many_texts_are_read_side_by_side_as_one_after_the_other(run_directory: Path) -> None:
+    bundle = load_bundle(run_directory / "classify-full", default_runtime())
+    texts = [f"{'word ' * (number % 40)}{number}" for number in range(300)]
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        found = classified_side_by_side(bundle, texts)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
+    np.testing.assert_allclose(found, bundle.classify(texts), atol=1e-5)
