@@ -242,6 +242,19 @@ class LoRALinear(nn.Module):
             self.base.weight.copy_(self._unmerged_weight)
             self._unmerged_weight = None
 
+    @torch.no_grad()
+    def folded(self) -> nn.Linear:
+        """A plain layer that computes the same; this one and its base stay as they are."""
+        if self.merged and isinstance(self.base, nn.Linear):
+            return self.base
+        with torch.device("meta"):
+            plain = nn.Linear(self.in_features, self.out_features, self.base.bias is not None)
+        weight = dense(self._matrix(), torch.float32) + self.correction()
+        plain.weight = nn.Parameter(weight, requires_grad=False)
+        if self.base.bias is not None:
+            plain.bias = nn.Parameter(self.base.bias.detach(), requires_grad=False)
+        return plain
+
     def extra_repr(self) -> str:
         """What `print(model)` shows beside the layer."""
         return f"rank={self.rank}, scale={self.scale:g}, merged={self.merged}"

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hornbook.finetuning.lora import lora_layers, set_submodule
 from hornbook.inference.int8 import Int8Linear, replace_linears
 from hornbook.model.attention import MultiHeadAttention, join_projections
 from hornbook.model.transformer import Transformer
@@ -69,7 +70,7 @@ def sharing_copy(model: Transformer) -> Transformer:
 def prepared(model: Transformer, weights: Weights, for_long: bool = False) -> Transformer:
     """A model for writing with, whose linear layers are as narrow as asked, and packed on a CPU.
 
-    Queries, keys and values come from one matrix. All but the linear layers is shared with `model`,
+    Queries, keys and values come from one matrix; adapters are folded in. All but the linear layers is shared with `model`,
     which stays as it is; one that is prepared already is returned itself, and so is any for float32
     unless it is `for_long`, since packing takes the time of some tens of tokens.
     """
@@ -79,6 +80,8 @@ def prepared(model: Transformer, weights: Weights, for_long: bool = False) -> Tr
     if not wanted or any(isinstance(layer, PackedLinear | Int8Linear) for layer in model.modules()):
         return model
     copied = sharing_copy(model)
+    for name, adapted in list(lora_layers(copied)):
+        set_submodule(copied, name, adapted.folded())
     for module in list(copied.modules()):
         if isinstance(module, MultiHeadAttention):
             join_projections(module)

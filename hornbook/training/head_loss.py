@@ -59,7 +59,9 @@ def chunk_loss_in_cache(
     logits = rows @ weight.t()  # (rows, vocab)
     loss = torch.zeros((), dtype=torch.float32)
     few = max(IN_CACHE // weight.shape[0], 1)
-    for some, wanted in zip(logits.split(few), targets[:, None].split(few), strict=True):
+    for some, wanted in zip(
+        torch.split(logits, few), torch.split(targets[:, None], few), strict=True
+    ):
         x = some.float()  # (few, vocab)
         x -= x.amax(dim=1, keepdim=True)
         right = x.gather(1, wanted)  # (few, 1)

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from hornbook.finetuning.lora import LoRASettings, apply_lora, lora_layers
 from hornbook.inference.batch import Batch, Text
 from hornbook.inference.decoder import Decoder
 from hornbook.inference.int8 import Int8Linear
@@ -76,6 +77,26 @@ def test_a_prepared_model_computes_what_the_model_does(
     assert float((found - expected).norm() / expected.norm()) < bound
     if "logit_softcap" in fields:
         assert float(found.abs().max()) < 3.0 < float(model.norm(model.embedding(ids)).abs().max())
+
+
+@pytest.mark.parametrize("dora", [False, True])
+@pytest.mark.parametrize(
+    ("weights", "bound"), [("float32", 1e-5), ("bfloat16", 0.04), ("int8", 0.05)]
+)
+@torch.no_grad()
+def test_an_adapter_that_is_not_merged_is_folded_in(
+    weights: Weights, bound: float, dora: bool
+) -> None:
+    model = make()
+    apply_lora(model, LoRASettings(rank=4, dora=dora))
+    for _, layer in lora_layers(model):
+        layer.B.normal_(std=0.1, generator=torch.Generator().manual_seed(2))
+    ids = torch.randint(200, (2, 40), generator=torch.Generator().manual_seed(4))
+    expected = model(ids)
+    found = prepared(model, weights, for_long=True)(ids)
+    assert float((found - expected).norm() / expected.norm()) < bound
+    assert next(lora_layers(model), None) is not None
+    assert torch.equal(model(ids), expected)
 
 
 def test_layers_that_are_no_longer_plain_are_not_joined() -> None:
