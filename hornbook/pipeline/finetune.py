@@ -35,8 +35,9 @@ from hornbook.sampling.dataset import Examples
 from hornbook.sampling.loader import Loader
 from hornbook.sampling.packing import PackedExamples
 from hornbook.training.objective import NEXT_TOKEN, Loss
-from hornbook.training.parallel import Parallel, make_parallel
+from hornbook.training.parallel import Parallel
 from hornbook.training.settings import SAME_RESULTS, FinetuningSettings, TrainingSettings
+from hornbook.training.strategy import make_parallel
 
 NOT_SET = "{} is not set: name the file of examples to learn from."
 

@@ -26,8 +26,9 @@ from hornbook.pipeline.fit import Task, fit
 from hornbook.pipeline.starting import start_in_parts, starting_config, starting_model
 from hornbook.pipeline.workspace import announce, finish, finished, results_of
 from hornbook.training.evaluation import Score, evaluate, pooled
-from hornbook.training.parallel import Parallel, make_parallel
+from hornbook.training.parallel import Parallel
 from hornbook.training.settings import SAME_RESULTS
+from hornbook.training.strategy import make_parallel
 
 STAGE = "pretrain"
 PROMPTS = 3

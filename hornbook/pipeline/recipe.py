@@ -23,8 +23,8 @@ from hornbook.model.presets import ModelSettings
 from hornbook.runtime import RuntimeSettings
 from hornbook.sampling.windows import SamplingSettings
 from hornbook.tokenizing.settings import TokenizerSettings
-from hornbook.training.parallel import ParallelSettings
 from hornbook.training.settings import LENGTHS, TrainingSettings
+from hornbook.training.strategy import ParallelSettings
 from hornbook.training.trackers import TrackerName
 
 RUNS = Path("runs")

@@ -19,9 +19,10 @@ from hornbook.sampling.loader import Loader
 from hornbook.training.evaluation import evaluate
 from hornbook.training.loop import train_steps
 from hornbook.training.optimizer import Optimizer
-from hornbook.training.parallel import Parallel, ParallelSettings, make_parallel
+from hornbook.training.parallel import Parallel
 from hornbook.training.schedule import plan_training
 from hornbook.training.settings import TrainingSettings
+from hornbook.training.strategy import ParallelSettings, make_parallel
 
 PAIRS, BATCH, STEPS, LONGEST = 15, 4, 12, 8
 

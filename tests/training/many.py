@@ -25,9 +25,10 @@ from hornbook.sampling.batch import IGNORE, Batch
 from hornbook.training.fresh import draw_parts, form_of
 from hornbook.training.loop import Step, train_steps
 from hornbook.training.optimizer import Optimizer
-from hornbook.training.parallel import Parallel, ParallelSettings, make_parallel
+from hornbook.training.parallel import Parallel
 from hornbook.training.schedule import plan_training
 from hornbook.training.settings import TrainingSettings
+from hornbook.training.strategy import ParallelSettings, make_parallel
 
 STEPS = 50
 ROWS = 8

@@ -11,8 +11,9 @@ from many import CASES, Training, found_by
 from tiny_training import CPU, tiny_model
 
 from hornbook.errors import HornbookError
-from hornbook.training.parallel import ALONE, ParallelSettings, make_parallel
+from hornbook.training.parallel import ALONE
 from hornbook.training.shards import Cut, part_of
+from hornbook.training.strategy import ParallelSettings, make_parallel
 
 WORLDS = (2, 4)
 
