@@ -95,9 +95,9 @@ def make_part(parts: Parts, number: int) -> None:
     cleaning = Cleaning(alone_steps(parts.quality, parts.privacy, workers=1), [])
     torn = ""
     with contextlib.ExitStack() as files:
-        refused, file, prints = (
+        refused, file = (
             files.enter_context(artifact.new_file(parts.path(number, suffix)))
-            for suffix in (REFUSED, DOCUMENTS, FINGERPRINTS)
+            for suffix in (REFUSED, DOCUMENTS)
         )
         notes = _Notes(refused.write, settings.max_bad_share)
         reading = Reading(
@@ -109,7 +109,10 @@ def make_part(parts: Parts, number: int) -> None:
         )
         documents = cleaning.apply_alone(read_unit(parts.units[number], reading))
         try:
-            for document in _fingerprinted(documents, parts.deduplication, prints):
+            if fingerprints.wanted(parts.deduplication):
+                prints = files.enter_context(artifact.new_file(parts.path(number, FINGERPRINTS)))
+                documents = _fingerprinted(documents, parts.deduplication, prints)
+            for document in documents:
                 file.write(line_of(document))
         except TornError as error:
             torn = error.name
@@ -122,10 +125,7 @@ def make_part(parts: Parts, number: int) -> None:
 def _fingerprinted(
     documents: Iterator[Document], settings: DeduplicationSettings, file: IO[bytes]
 ) -> Iterator[Document]:
-    """The documents; what they are compared by goes into the file, where it is asked for."""
-    if not fingerprints.wanted(settings):
-        yield from documents
-        return
+    """The documents; what they are compared by goes into the file."""
     for batch in batched(documents, BATCH_DOCUMENTS, BATCH_CHARACTERS):
         texts = [document.text for document in batch]
         fingerprints.write(fingerprints.compute(texts, settings), file)
@@ -193,12 +193,11 @@ def documents_of(
     facts = _facts(parts, number)
     _judge(parts.path(number, REFUSED), int(facts["good"]), quarantine)
     cleaning.add(facts["account"])
-    with (
-        parts.path(number, DOCUMENTS).open("rb") as lines,
-        parts.path(number, FINGERPRINTS).open("rb") as prints,
-    ):
+    with contextlib.ExitStack() as files:
+        lines = files.enter_context(parts.path(number, DOCUMENTS).open("rb"))
         documents: Iterator[Document] = (document_of(line, parts.said) for line in lines)
         if fingerprints.wanted(parts.deduplication):
+            prints = files.enter_context(parts.path(number, FINGERPRINTS).open("rb"))
             documents = fingerprints.read(prints, documents)
         yield from documents
 
