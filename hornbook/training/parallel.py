@@ -13,6 +13,9 @@ from hornbook.training.objective import NEXT_TOKEN, Loss
 Objective = Callable[[Batch], Tensor]
 """The summed loss of a (micro-)batch, float32 (), differentiable."""
 
+SMALL = 8 * 2**30
+"""Bytes up to which a training is small: what of it fits is kept whole where that is quicker."""
+
 
 class Parallel:
     """One process's part in a training. This class is the only process there is."""

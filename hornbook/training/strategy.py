@@ -9,12 +9,10 @@ from hornbook.errors import HornbookError
 from hornbook.model.config import ModelConfig
 from hornbook.model.transformer import Transformer, count_parameters
 from hornbook.runtime import Runtime
-from hornbook.training.parallel import ALONE, Parallel
+from hornbook.training.parallel import ALONE, SMALL, Parallel
 
 BYTES_PER_PARAMETER = 16
 """Of a parameter, its gradient and two sums of the optimizer, all float32."""
-SMALL = 8 * 2**30
-"""A training whose bytes are at most so many is kept whole in every process by "auto"."""
 
 
 class ParallelSettings(Settings):
