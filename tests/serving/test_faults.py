@@ -286,7 +286,8 @@ def test_a_failed_engine_says_so_to_everybody(
             time.sleep(0.002)
         assert server.http.get("/health").status_code == 200
         with caplog.at_level("CRITICAL"):  # its traceback is for the log
-            bundle.model.norm.register_forward_hook(lambda *_: 1 / 0)  # type: ignore[arg-type]
+            written_with = server.served.engine._decoder.model  # a copy with packed weights
+            written_with.norm.register_forward_hook(lambda *_: 1 / 0)  # type: ignore[arg-type]
             asking.join()
         assert found[0].status_code == 503
         assert "ZeroDivisionError" in error_of(found[0])["message"]
