@@ -16,8 +16,8 @@ from typing import Any
 
 import torch
 
-from hornbook.pipeline.bundle import default_runtime, load_bundle
-from hornbook.pipeline.classify_file import classified, made_quick
+from hornbook.pipeline.measuring.classify_file import classified, made_quick
+from hornbook.pipeline.models.bundle import default_runtime, load_bundle
 
 PRECISIONS = ("float32", "bfloat16")
 

@@ -24,9 +24,9 @@ from hornbook.corpus.near import NearDuplicates
 from hornbook.corpus.quality.settings import QualitySettings, make_steps
 from hornbook.corpus.readers import read_documents
 from hornbook.corpus.split import split_documents
-from hornbook.pipeline.corpus import make_corpus
+from hornbook.pipeline.corpora.corpus import make_corpus
+from hornbook.pipeline.corpora.tokens import make_tokens
 from hornbook.pipeline.recipe import Recipe
-from hornbook.pipeline.tokens import make_tokens
 from hornbook.pipeline.workspace import Workspace
 from hornbook.sampling.loader import Loader
 from hornbook.sampling.windows import Windows

@@ -20,7 +20,7 @@ from hornbook.inference.generate import GenerationSettings, generate
 from hornbook.inference.int8 import quantize_int8
 from hornbook.model.presets import ModelSettings, resolve
 from hornbook.model.transformer import Transformer
-from hornbook.pipeline.bundle import default_runtime, load_bundle
+from hornbook.pipeline.models.bundle import default_runtime, load_bundle
 
 ROUNDS, TOKENS = 3, 24
 SETTINGS = GenerationSettings(max_new_tokens=TOKENS, temperature=0.0)

@@ -7,7 +7,7 @@ VmHWM of two processes that train the whole model for two steps.
 """
 
 from hornbook.model.presets import ModelSettings, resolve
-from hornbook.pipeline.bundle import default_runtime
+from hornbook.pipeline.models.bundle import default_runtime
 from hornbook.training.memory_needs import memory_needs
 from hornbook.training.process_memory import process_peak, tried_peak
 from hornbook.training.settings import TrainingSettings

@@ -28,7 +28,7 @@ from hornbook.artifact import Manifest
 from hornbook.inference.engine import EngineSettings
 from hornbook.model.presets import ModelSettings, resolve
 from hornbook.model.transformer import Transformer
-from hornbook.pipeline.bundle import Bundle
+from hornbook.pipeline.models.bundle import Bundle
 from hornbook.runtime import RuntimeSettings, choose_runtime
 from hornbook.serving.app import create_app
 from hornbook.serving.models import Models, serve_bundle

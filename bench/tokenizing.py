@@ -29,9 +29,9 @@ from tokenizers import Tokenizer as Library
 from hornbook.artifact import Manifest
 from hornbook.corpus.world.generate import generate_texts
 from hornbook.corpus.world.settings import WorldSettings
-from hornbook.pipeline.corpus import Corpus, make_corpus
+from hornbook.pipeline.corpora.corpus import Corpus, make_corpus
+from hornbook.pipeline.corpora.tokens import make_tokens
 from hornbook.pipeline.recipe import Recipe
-from hornbook.pipeline.tokens import make_tokens
 from hornbook.pipeline.workspace import Workspace
 from hornbook.sampling.token_store import TokenStore
 from hornbook.tokenizing.encoder import WORTH_IT, awkward_texts

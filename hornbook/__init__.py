@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from hornbook.inference.generate import generate as generate
     from hornbook.model.config import ModelConfig as ModelConfig
     from hornbook.model.transformer import Transformer as Transformer
-    from hornbook.pipeline.bundle import Bundle as Bundle
-    from hornbook.pipeline.bundle import default_runtime as default_runtime
-    from hornbook.pipeline.bundle import load_bundle as load_bundle
+    from hornbook.pipeline.models.bundle import Bundle as Bundle
+    from hornbook.pipeline.models.bundle import default_runtime as default_runtime
+    from hornbook.pipeline.models.bundle import load_bundle as load_bundle
     from hornbook.pipeline.recipe import Recipe as Recipe
     from hornbook.pipeline.recipe import load_recipe as load_recipe
     from hornbook.run import run as run
@@ -43,7 +43,7 @@ __version__ = "0.1.0"
 
 # Imported on first use: torch alone takes a second, and `import hornbook` should take none.
 _PUBLIC = {
-    "Bundle": "hornbook.pipeline.bundle",
+    "Bundle": "hornbook.pipeline.models.bundle",
     "GenerationSettings": "hornbook.inference.generate",
     "HornbookError": "hornbook.errors",
     "Message": "hornbook.tokenizing.templates",
@@ -51,9 +51,9 @@ _PUBLIC = {
     "Recipe": "hornbook.pipeline.recipe",
     "Tokenizer": "hornbook.tokenizing.tokenizer",
     "Transformer": "hornbook.model.transformer",
-    "default_runtime": "hornbook.pipeline.bundle",
+    "default_runtime": "hornbook.pipeline.models.bundle",
     "generate": "hornbook.inference.generate",
-    "load_bundle": "hornbook.pipeline.bundle",
+    "load_bundle": "hornbook.pipeline.models.bundle",
     "load_recipe": "hornbook.pipeline.recipe",
     "run": "hornbook.run",
 }

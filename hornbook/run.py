@@ -12,20 +12,20 @@ from hornbook.artifact import write_text
 from hornbook.checkpoints.store import LoadedModel
 from hornbook.console import console
 from hornbook.errors import HornbookError
-from hornbook.pipeline.bundle import load_bundle
-from hornbook.pipeline.classifiers import finetune_classifiers
 from hornbook.pipeline.context import Context, Part
-from hornbook.pipeline.corpus import INSTRUCTIONS, Corpus, make_corpora
-from hornbook.pipeline.finetune import NOT_SET, check_examples
-from hornbook.pipeline.followers import finetune_followers
-from hornbook.pipeline.preferences import finetune_preferrers
-from hornbook.pipeline.pretrain import as_it_is, pretrain
-from hornbook.pipeline.preview import preview
-from hornbook.pipeline.questions import ask_some
+from hornbook.pipeline.corpora.corpus import INSTRUCTIONS, Corpus, make_corpora
+from hornbook.pipeline.corpora.tokens import make_tokenizer, make_tokens
+from hornbook.pipeline.models.bundle import load_bundle
+from hornbook.pipeline.pretraining.pretrain import as_it_is, pretrain
+from hornbook.pipeline.pretraining.starting import base_tokenizer, copy_base, starting_config
 from hornbook.pipeline.recipe import Recipe, to_toml
-from hornbook.pipeline.starting import base_tokenizer, copy_base, starting_config
 from hornbook.pipeline.summary import REPORT, Outcome, report_on
-from hornbook.pipeline.tokens import make_tokenizer, make_tokens
+from hornbook.pipeline.tuning.classifiers import finetune_classifiers
+from hornbook.pipeline.tuning.finetune import NOT_SET, check_examples
+from hornbook.pipeline.tuning.followers import finetune_followers
+from hornbook.pipeline.tuning.preferences import finetune_preferrers
+from hornbook.pipeline.tuning.preview import preview
+from hornbook.pipeline.tuning.questions import ask_some
 from hornbook.pipeline.workspace import Workspace
 from hornbook.processes import ONE, Processes, joined_processes
 from hornbook.runtime import Runtime, RuntimeSettings
@@ -113,7 +113,7 @@ def sample_tokens(recipe: Recipe) -> Context:
 
 def audit_memorization(recipe: Recipe) -> None:
     """Train small models on the recipe's corpus, with secrets planted in it, and see what they tell."""
-    from hornbook.pipeline.memorization import audit_memorization as audit
+    from hornbook.pipeline.measuring.memorization import audit_memorization as audit
 
     workspace = Workspace(recipe.directory)
     with workspace.lock():

@@ -1,6 +1,7 @@
 """The arrows between folders point one way, and importing the package costs next to nothing."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -25,6 +26,7 @@ ORDER = (
     "cli",
     "__main__",
 )
+WITHIN_PIPELINE = ("models", "corpora", "pretraining", "measuring", "tuning")
 LEAVES = {"errors", "config", "artifact", "console", "processes", "runtime", "divided"}
 FORBIDDEN = {
     ("checkpoints", "training"),
@@ -76,6 +78,15 @@ def test_a_stage_imports_only_from_above(room: str) -> None:
     allowed = LEAVES | set(ORDER[: ORDER.index(room)])
     allowed -= {target for source, target in FORBIDDEN if source == room}
     assert imports_of(room) <= allowed
+
+
+@pytest.mark.parametrize("room", WITHIN_PIPELINE)
+def test_a_part_of_the_pipeline_imports_only_from_above(room: str) -> None:
+    allowed = WITHIN_PIPELINE[: WITHIN_PIPELINE.index(room) + 1]
+    for file in (PACKAGE / "pipeline" / room).glob("*.py"):
+        code = file.read_text(encoding="utf-8")
+        imported = set(re.findall(r"hornbook\.pipeline\.(\w+)\.", code))
+        assert imported <= set(allowed), file.name
 
 
 @pytest.mark.parametrize("leaf", sorted(LEAVES))

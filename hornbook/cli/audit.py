@@ -47,7 +47,7 @@ def poison(
     ] = None,
 ) -> None:
     """Rank training examples by how planted they look, and probe a classifier for a backdoor."""
-    from hornbook.pipeline.poison import audit_poison, open_audit
+    from hornbook.pipeline.measuring.poison import audit_poison, open_audit
 
     audit = open_audit(model, data, text_column, label_column, reader)
     audit_poison(audit, top, plant, to)

@@ -9,7 +9,7 @@ from hornbook.artifact import write_text
 from hornbook.console import console
 from hornbook.errors import HornbookError
 from hornbook.inference.generate import GenerationSettings
-from hornbook.pipeline.bundle import Bundle
+from hornbook.pipeline.models.bundle import Bundle
 from hornbook.tokenizing.templates import Message
 
 HELP = """Type a request and press Enter; Alt-Enter, or \\ at the end of a line, begins another line.

@@ -27,7 +27,7 @@ def preview(
     show: Annotated[int, typer.Option(help="How many examples to show.")] = 2,
 ) -> None:
     """Show what a model will see of a data set of conversations, and every fault in it."""
-    from hornbook.pipeline import preview as previewing
+    from hornbook.pipeline.tuning import preview as previewing
 
     if what[0].endswith(".toml"):
         from hornbook.run import preview_recipe

@@ -66,8 +66,12 @@ def evaluate(
     """Measure a model: perplexity, classification report, answers, or benchmarks."""
     from hornbook.console import console
     from hornbook.errors import HornbookError
-    from hornbook.pipeline.benchmarking import BenchmarkOptions, evaluate_on_tasks
-    from hornbook.pipeline.evaluation import EvaluationOptions, evaluate_model, write_evaluation
+    from hornbook.pipeline.measuring.benchmarking import BenchmarkOptions, evaluate_on_tasks
+    from hornbook.pipeline.measuring.evaluation import (
+        EvaluationOptions,
+        evaluate_model,
+        write_evaluation,
+    )
 
     if (data is None) == (not tasks):
         raise HornbookError("give data to measure on, or --tasks, and not both.")
@@ -112,7 +116,7 @@ def judge(
     from hornbook.config import load_settings
     from hornbook.console import console
     from hornbook.evaluation.endpoint import EndpointSettings
-    from hornbook.pipeline.judging import judge_model, write_judgement
+    from hornbook.pipeline.measuring.judging import judge_model, write_judgement
 
     endpoint = load_settings(EndpointSettings, None, settings or [])
     other = None if against is None else open_model(against)

@@ -19,7 +19,7 @@ def hf(
 ) -> None:
     """Write a folder that transformers, vLLM and the like load, tokenizer and chat template inside."""
     from hornbook.console import console
-    from hornbook.pipeline.exporting import export_as_folder
+    from hornbook.pipeline.models.exporting import export_as_folder
 
     export_as_folder(model, out, dtype)
     console.print(f"Written: {out}", markup=False)
@@ -37,7 +37,7 @@ def gguf(
 ) -> None:
     """Write a GGUF file for llama.cpp, Ollama and LM Studio, with a Modelfile."""
     from hornbook.console import console
-    from hornbook.pipeline.exporting import export_adapter, export_as_gguf
+    from hornbook.pipeline.models.exporting import export_adapter, export_as_gguf
 
     if adapter:
         console.print(f"Written: {export_adapter(model, out, None, as_gguf=True)}", markup=False)
@@ -56,6 +56,6 @@ def peft(
 ) -> None:
     """Write a LoRA adapter for the peft library."""
     from hornbook.console import console
-    from hornbook.pipeline.exporting import export_adapter
+    from hornbook.pipeline.models.exporting import export_adapter
 
     console.print(f"Written: {export_adapter(model, out, base)}", markup=False)

@@ -41,7 +41,7 @@ def merge(
 ) -> None:
     """Fold LoRA adapters into their base model, or add several up to one."""
     from hornbook.console import console
-    from hornbook.pipeline.merging import merge_into_model, merge_to_adapter
+    from hornbook.pipeline.models.merging import merge_into_model, merge_to_adapter
 
     weights = weight or [1.0] * len(adapter)
     if len(weights) != len(adapter):

@@ -10,8 +10,8 @@ from hornbook.errors import HornbookError
 
 if TYPE_CHECKING:
     from hornbook.inference.generate import GenerationSettings
-    from hornbook.pipeline.bundle import Bundle
-    from hornbook.pipeline.ways import Way
+    from hornbook.pipeline.models.bundle import Bundle
+    from hornbook.pipeline.models.ways import Way
 
 ModelPath = Annotated[
     Path,
@@ -78,7 +78,7 @@ def generate(
 ) -> None:
     """Continue a text (settings: max_new_tokens, temperature, top_k, top_p, …)."""
     from hornbook.cli.streaming import print_stream, read_prompt, read_prompts, write_completions
-    from hornbook.pipeline.writing import open_to_write
+    from hornbook.pipeline.models.writing import open_to_write
 
     if "=" in prompt and prompt.split("=")[0] in _generation_names():
         settings, prompt = [prompt, *(settings or [])], ""  # a setting stands in its place
@@ -111,7 +111,7 @@ def _way(
 ) -> "Way | None":
     """Another way to write than token by token, if one was asked for."""
     from hornbook.inference.speculation import look_up as repeated
-    from hornbook.pipeline.ways import by_beams, by_guessing, guesses_of
+    from hornbook.pipeline.models.ways import by_beams, by_guessing, guesses_of
 
     if beams is not None:
         return by_beams(bundle, settings, beams)
@@ -131,7 +131,7 @@ def chat(
 ) -> None:
     """Talk to a model that follows instructions (temperature=0 by default: its best answer)."""
     from hornbook.cli.conversation import converse
-    from hornbook.pipeline.writing import open_to_write
+    from hornbook.pipeline.models.writing import open_to_write
 
     def open_with(folder: Path | None) -> "Bundle":
         bundle = open_to_write(model, weights, folder)
@@ -182,7 +182,7 @@ def classify(
     from hornbook.artifact import new_file
     from hornbook.cli.streaming import read_lines
     from hornbook.console import track
-    from hornbook.pipeline.classify_file import (
+    from hornbook.pipeline.measuring.classify_file import (
         KINDS,
         classified,
         decide,
@@ -229,7 +229,7 @@ def inspect(
 ) -> None:
     """Show what a model is made of: parameters by part, sizes, arithmetic, shapes."""
     from hornbook.console import console
-    from hornbook.pipeline.inspection import inspect_model
+    from hornbook.pipeline.models.inspection import inspect_model
 
     console.print(inspect_model(what, vocab_size, layers, batch_size))
 
@@ -244,14 +244,14 @@ def extend_vocabulary(
 ) -> None:
     """Write a copy of a model whose tokenizer has more tokens, each with the mean of all vectors."""
     from hornbook.console import console
-    from hornbook.pipeline.extending import extend
+    from hornbook.pipeline.models.extending import extend
 
     known, wanted = extend(model, out, tokens, special=not text)
     console.print(f"Written: {out}, with {wanted:,} tokens after {known:,}", markup=False)
 
 
 def open_model(path: Path, int8: bool = False) -> "Bundle":
-    from hornbook.pipeline.bundle import default_runtime, load_bundle
+    from hornbook.pipeline.models.bundle import default_runtime, load_bundle
 
     bundle = load_bundle(path, default_runtime())
     if int8:

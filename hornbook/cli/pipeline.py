@@ -73,7 +73,7 @@ def prepare(
     ] = None,
 ) -> None:
     """Read, clean and tokenize a corpus; prints what each step did and writes a data card."""
-    from hornbook.pipeline.prepare import show_prepared
+    from hornbook.pipeline.corpora.prepare import show_prepared
     from hornbook.run import sample_tokens
 
     chosen = [] if engine is None else [f"run.engine={engine}"]
@@ -105,7 +105,7 @@ def verify(
     from hornbook.pipeline.verify import verify as verify_directory
 
     if transformers or is_foreign(directory):
-        from hornbook.pipeline.parity import verify_model
+        from hornbook.pipeline.models.parity import verify_model
 
         differs = not verify_model(directory)
     else:

@@ -15,8 +15,8 @@ def estimate(arguments: RecipeArguments = None) -> None:
     first when they are missing and small; large ones are estimated from the corpus' first part.
     """
     from hornbook.console import console
-    from hornbook.pipeline.amounts import count_amounts, guess_amounts, small_enough
-    from hornbook.pipeline.estimate import estimate as estimate_run
+    from hornbook.pipeline.pretraining.amounts import count_amounts, guess_amounts, small_enough
+    from hornbook.pipeline.pretraining.estimate import estimate as estimate_run
     from hornbook.run import sample_tokens
 
     recipe = recipe_from(arguments)
@@ -30,7 +30,7 @@ def find_lr(
     steps: Annotated[int, typer.Option(help="Steps from the lowest rate to the highest.")] = 100,
 ) -> None:
     """Find a learning rate: raise it until the loss goes up, on a model that is thrown away."""
-    from hornbook.pipeline.find_lr import find_learning_rate
+    from hornbook.pipeline.pretraining.find_lr import find_learning_rate
     from hornbook.run import sample_tokens
 
     find_learning_rate(sample_tokens(recipe_from(arguments)), steps)
@@ -49,6 +49,6 @@ def compare(
     ] = None,
 ) -> None:
     """Lay runs side by side: curves, figures, and the settings that differ."""
-    from hornbook.pipeline.compare import compare as compare_runs
+    from hornbook.pipeline.pretraining.compare import compare as compare_runs
 
     compare_runs(runs, stage, to)

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from hornbook.checkpoints.store import LoadedModel
-from hornbook.pipeline.corpus import Corpus
+from hornbook.pipeline.corpora.corpus import Corpus
 from hornbook.pipeline.recipe import Recipe
 from hornbook.pipeline.workspace import SOURCES, Workspace
 from hornbook.processes import ONE, Processes

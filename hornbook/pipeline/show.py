@@ -3,11 +3,11 @@
 from hornbook.console import console
 from hornbook.finetuning.classification import classification_dataset, read_splits
 from hornbook.finetuning.conversations import read_conversations
-from hornbook.pipeline.classifiers import labelled_path
 from hornbook.pipeline.context import Context
-from hornbook.pipeline.datasets import windows_of
-from hornbook.pipeline.followers import follower_dataset, in_rows, instructions_path
-from hornbook.pipeline.starting import starting_config
+from hornbook.pipeline.corpora.datasets import windows_of
+from hornbook.pipeline.pretraining.starting import starting_config
+from hornbook.pipeline.tuning.classifiers import labelled_path
+from hornbook.pipeline.tuning.followers import follower_dataset, in_rows, instructions_path
 from hornbook.sampling.show import show_windows
 
 EXAMPLES = 200

@@ -11,12 +11,12 @@ from hornbook.evaluation.answers import Answer
 from hornbook.evaluation.classification_report import absent_sentence
 from hornbook.model.config import ModelConfig
 from hornbook.model.transformer import count_parameters
-from hornbook.pipeline.classifier_scores import pictures
 from hornbook.pipeline.context import Context, Part
-from hornbook.pipeline.finetune import Finetuned
-from hornbook.pipeline.history import METRICS, picture_as_svg
-from hornbook.pipeline.prepare import account
-from hornbook.pipeline.pretrain import Pretrained
+from hornbook.pipeline.corpora.prepare import account
+from hornbook.pipeline.measuring.classifier_scores import pictures
+from hornbook.pipeline.pretraining.history import METRICS, picture_as_svg
+from hornbook.pipeline.pretraining.pretrain import Pretrained
+from hornbook.pipeline.tuning.finetune import Finetuned
 from hornbook.report.page import Answered, Report, Sample, Section, Table, write_report
 from hornbook.report.plots import grouped_bars
 from hornbook.tokenizing.statistics import describe

@@ -9,9 +9,9 @@ from typing import Any
 from hornbook.errors import HornbookError
 from hornbook.inference.constraints import Grammars
 from hornbook.inference.engine import Engine
-from hornbook.pipeline.adapted import adapter_folder, described, load_with_adapter, switched
-from hornbook.pipeline.bundle import ADAPTER, Bundle, load_bundle
-from hornbook.pipeline.writing import writing_runtime
+from hornbook.pipeline.models.adapted import adapter_folder, described, load_with_adapter, switched
+from hornbook.pipeline.models.bundle import ADAPTER, Bundle, load_bundle
+from hornbook.pipeline.models.writing import writing_runtime
 from hornbook.runtime import Runtime
 from hornbook.serving.errors import ApiError
 from hornbook.serving.served import Served

@@ -11,7 +11,7 @@ from string import Template
 
 from fastapi import APIRouter, FastAPI, HTTPException, Response
 
-from hornbook.pipeline.bundle import Bundle
+from hornbook.pipeline.models.bundle import Bundle
 from hornbook.serving.explorer.routes import explorer_router
 from hornbook.serving.runs import runs_router
 

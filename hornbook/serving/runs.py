@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, HTTPException, Query
 
 from hornbook.errors import HornbookError
-from hornbook.pipeline.history import METRICS
+from hornbook.pipeline.pretraining.history import METRICS
 from hornbook.pipeline.workspace import PREVIOUS, finished
 from hornbook.training.metrics import read_metrics
 

@@ -14,7 +14,7 @@ from hornbook.inference.constraints import Grammars
 from hornbook.inference.engine import Engine
 from hornbook.inference.sampler import Constraint
 from hornbook.model.transformer import Transformer
-from hornbook.pipeline.bundle import Bundle
+from hornbook.pipeline.models.bundle import Bundle
 from hornbook.serving.errors import ApiError
 from hornbook.serving.fields import Writing
 from hornbook.tokenizing.templates import Message

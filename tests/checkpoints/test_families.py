@@ -18,9 +18,9 @@ from hornbook.inference.generate import GenerationSettings, generate
 from hornbook.inference.weights import prepared
 from hornbook.model.presets import PRESETS, ModelSettings, resolve
 from hornbook.model.transformer import Transformer
-from hornbook.pipeline.bundle import save_bundle
-from hornbook.pipeline.exporting import export_as_folder
-from hornbook.pipeline.parity import compare_layers, open_reference
+from hornbook.pipeline.models.bundle import save_bundle
+from hornbook.pipeline.models.exporting import export_as_folder
+from hornbook.pipeline.models.parity import compare_layers, open_reference
 from tests.checkpoints.tiny_families import (
     GENERATION,
     TINY,

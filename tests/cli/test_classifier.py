@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from hornbook.cli import _run
-from hornbook.pipeline.bundle import default_runtime, load_bundle
-from hornbook.pipeline.classify_file import classified_side_by_side
+from hornbook.pipeline.measuring.classify_file import classified_side_by_side
+from hornbook.pipeline.models.bundle import default_runtime, load_bundle
 from tests.cli.tiny import TINY
 
 WORDS = {"cheap": "money", "prize": "money", "goal": "sport", "match": "sport"}

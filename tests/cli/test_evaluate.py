@@ -9,7 +9,7 @@ import pytest
 
 from hornbook.cli import _run
 from hornbook.evaluation.perplexity import sliding_window_perplexity
-from hornbook.pipeline.bundle import default_runtime, load_bundle
+from hornbook.pipeline.models.bundle import default_runtime, load_bundle
 
 Capture = pytest.CaptureFixture[str]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hornbook.cli import _run
-from hornbook.pipeline.bundle import default_runtime, load_bundle
+from hornbook.pipeline.models.bundle import default_runtime, load_bundle
 from hornbook.tokenizing.templates import Message, encode_conversation
 from tests.checkpoints.folders import STORY, write_folder
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from hornbook.cli import _run
-from hornbook.pipeline.amounts import count_amounts, guess_amounts, small_enough
-from hornbook.pipeline.estimate import Estimate, estimate
+from hornbook.pipeline.pretraining.amounts import count_amounts, guess_amounts, small_enough
+from hornbook.pipeline.pretraining.estimate import Estimate, estimate
 from hornbook.pipeline.recipe import load_recipe
 from hornbook.run import sample_tokens
 from tests.cli.tiny import TINY
@@ -183,7 +183,7 @@ def test_a_large_corpus_is_estimated_from_its_beginning(
     (tmp_path / "corpus.txt").write_text(text)
     own = [f"corpus.source={tmp_path / 'corpus.txt'}", f"run.directory={tmp_path / 'run'}"]
     recipe = load_recipe(None, [*TINY, *own])
-    monkeypatch.setattr("hornbook.pipeline.amounts.SMALL", 1_000)
+    monkeypatch.setattr("hornbook.pipeline.pretraining.amounts.SMALL", 1_000)
     assert not small_enough(recipe)
     guessed = guess_amounts(recipe)
     assert not (tmp_path / "run").exists()  # nothing was made
@@ -196,7 +196,7 @@ def test_a_large_corpus_is_estimated_from_its_beginning(
 def test_a_model_that_does_not_fit(
     run_directory: Path, monkeypatch: pytest.MonkeyPatch, capfd: Capture
 ) -> None:
-    monkeypatch.setattr("hornbook.pipeline.estimate.free_memory", lambda: 1_000)
+    monkeypatch.setattr("hornbook.pipeline.pretraining.estimate.free_memory", lambda: 1_000)
     assert _run(["estimate", *TINY, f"run.directory={run_directory}"]) == 0
     assert "does not fit" in capfd.readouterr().out
 

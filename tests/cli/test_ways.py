@@ -11,7 +11,7 @@ from hornbook.cli import _run
 from hornbook.inference.beams import beam_search
 from hornbook.model.presets import ModelSettings, resolve
 from hornbook.model.transformer import Transformer
-from hornbook.pipeline.bundle import default_runtime, load_bundle, save_bundle
+from hornbook.pipeline.models.bundle import default_runtime, load_bundle, save_bundle
 from hornbook.tokenizing.settings import TokenizerSettings
 from hornbook.tokenizing.tokenizer import Tokenizer
 

@@ -17,7 +17,7 @@ from hornbook.corpus.document import Document
 from hornbook.corpus.privacy.finding import PLACEHOLDERS, Kind, Search, put_placeholders
 from hornbook.corpus.privacy.redaction import Privacy, PrivacySettings, make_steps
 from hornbook.errors import HornbookError
-from hornbook.pipeline.cleaning import make_cleaning
+from hornbook.pipeline.corpora.cleaning import make_cleaning
 from hornbook.pipeline.recipe import Recipe
 from hornbook.tokenizing.special import SPECIAL, WELL_KNOWN
 from tests.corpus.privacy_examples import HAND, NEAR_MISSES, marked, score, table

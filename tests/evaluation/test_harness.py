@@ -12,8 +12,8 @@ from hornbook.errors import HornbookError
 from hornbook.evaluation.benchmarks import run_benchmarks
 from hornbook.model.presets import ModelSettings, resolve
 from hornbook.model.transformer import Transformer
-from hornbook.pipeline.bundle import default_runtime, load_bundle, save_bundle
-from hornbook.pipeline.exporting import export_as_folder
+from hornbook.pipeline.models.bundle import default_runtime, load_bundle, save_bundle
+from hornbook.pipeline.models.exporting import export_as_folder
 from hornbook.tokenizing.special import USER
 from hornbook.tokenizing.tokenizer import Tokenizer, TokenizerSettings
 

@@ -21,7 +21,7 @@ from hornbook.evaluation.memorization import (
 )
 from hornbook.model.config import ModelConfig
 from hornbook.model.transformer import Transformer
-from hornbook.pipeline.bundle import default_runtime
+from hornbook.pipeline.models.bundle import default_runtime
 from hornbook.sampling.dataset import Examples, next_token_example
 from hornbook.sampling.loader import Loader
 from hornbook.tokenizing.settings import TokenizerSettings

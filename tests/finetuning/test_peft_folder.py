@@ -16,7 +16,7 @@ from hornbook.finetuning.lora import LoRASettings, apply_lora, lora_layers
 from hornbook.finetuning.peft_folder import export_peft, load_peft
 from hornbook.model.config import ModelConfig
 from hornbook.model.transformer import Transformer
-from tests.pipeline.exported_models import random_model, small_config, trained_tokenizer
+from tests.pipeline.models.exported_models import random_model, small_config, trained_tokenizer
 
 peft = pytest.importorskip("peft")
 transformers = pytest.importorskip("transformers")

@@ -22,7 +22,7 @@ from hornbook.artifact import Manifest  # noqa: E402
 from hornbook.inference.engine import EngineSettings  # noqa: E402
 from hornbook.model.config import ModelConfig  # noqa: E402
 from hornbook.model.transformer import Transformer  # noqa: E402
-from hornbook.pipeline.bundle import Bundle  # noqa: E402
+from hornbook.pipeline.models.bundle import Bundle  # noqa: E402
 from hornbook.runtime import Runtime  # noqa: E402
 from hornbook.serving.app import create_app  # noqa: E402
 from hornbook.serving.models import serve_bundle  # noqa: E402

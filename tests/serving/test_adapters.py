@@ -19,12 +19,12 @@ from hornbook.errors import HornbookError  # noqa: E402
 from hornbook.finetuning.peft_folder import export_peft  # noqa: E402
 from hornbook.inference.generate import GenerationSettings, generate  # noqa: E402
 from hornbook.inference.weights import sharing_copy  # noqa: E402
-from hornbook.pipeline.adapted import load_with_adapter  # noqa: E402
-from hornbook.pipeline.bundle import Bundle, save_bundle  # noqa: E402
+from hornbook.pipeline.models.adapted import load_with_adapter  # noqa: E402
+from hornbook.pipeline.models.bundle import Bundle, save_bundle  # noqa: E402
 from hornbook.serving.models import named_adapters, serve_bundle  # noqa: E402
 from hornbook.serving.settings import ServerSettings  # noqa: E402
 from tests.inference.test_engine_adapters import make_adapters  # noqa: E402
-from tests.pipeline.exported_models import trained_tokenizer  # noqa: E402
+from tests.pipeline.models.exported_models import trained_tokenizer  # noqa: E402
 from tests.serving.conftest import CPU, Running, make_bundle, running  # noqa: E402
 
 ASKED: Any = [{"role": "user", "content": "Where is the cat?"}]

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from hornbook.errors import HornbookError
 from hornbook.finetuning.classification import encode_texts
-from hornbook.pipeline.bundle import ADAPTER, Bundle
+from hornbook.pipeline.models.bundle import ADAPTER, Bundle
 from hornbook.serving.explorer.adapter import adapter_changes
 from hornbook.serving.explorer.attention import attention_maps, naive_steps
 from hornbook.serving.explorer.embedding import EmbeddingMap

@@ -9,7 +9,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
 
 from hornbook.errors import HornbookError
-from hornbook.pipeline.bundle import Bundle
+from hornbook.pipeline.models.bundle import Bundle
 from hornbook.serving.explorer.looker import Looker
 
 Found = TypeVar("Found")

@@ -15,7 +15,7 @@ from fastapi.responses import StreamingResponse
 
 from hornbook.errors import HornbookError
 from hornbook.inference.generate import GenerationSettings
-from hornbook.pipeline.bundle import Bundle, default_runtime, load_bundle
+from hornbook.pipeline.models.bundle import Bundle, default_runtime, load_bundle
 from hornbook.pipeline.recipe import load_recipe
 from hornbook.run import run
 from hornbook.serving.pages import add_pages

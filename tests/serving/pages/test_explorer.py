@@ -19,7 +19,7 @@ from hornbook.finetuning.lora import LoRASettings, apply_lora
 from hornbook.model.config import ModelConfig
 from hornbook.model.presets import ModelSettings, resolve
 from hornbook.model.transformer import Transformer
-from hornbook.pipeline.bundle import Bundle, default_runtime, load_bundle
+from hornbook.pipeline.models.bundle import Bundle, default_runtime, load_bundle
 from hornbook.serving.explorer.adapter import singular_values
 from hornbook.serving.explorer.embedding import EmbeddingMap, principal_plane
 from hornbook.serving.explorer.looker import MOST_TOKENS, Looker

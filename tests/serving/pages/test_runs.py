@@ -11,7 +11,7 @@ pytest.importorskip("httpx")
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from hornbook.pipeline.bundle import Bundle
+from hornbook.pipeline.models.bundle import Bundle
 from hornbook.serving.pages import PAGES, add_pages
 from hornbook.serving.runs import MOST_POINTS, curves_of
 

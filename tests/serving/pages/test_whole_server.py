@@ -14,7 +14,7 @@ pytest.importorskip("playwright")
 import httpx
 from playwright.sync_api import sync_playwright
 
-from hornbook.pipeline.bundle import default_runtime, load_bundle
+from hornbook.pipeline.models.bundle import default_runtime, load_bundle
 from hornbook.serving.app import create_app
 from hornbook.serving.models import serve_bundle
 from hornbook.serving.settings import ServerSettings
