@@ -49,8 +49,8 @@ def test_lora_on_every_linear_of_gpt2_small_counts_2666528() -> None:
     config = resolve(ModelSettings(preset="gpt2-small"), vocab_size=50257)
     with torch.device("meta"):
         model = Transformer(config)
-        settings = LoRASettings(rank=16, targets=("all-linear", "head"))
-        adapted = prepare_classifier(model, 2, "lora", settings)
+    settings = LoRASettings(rank=16, targets=("all-linear", "head"))
+    adapted = prepare_classifier(model, 2, "lora", settings)
     assert len(adapted) == 12 * 6 + 1
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
     assert trainable == sum(p.numel() for p in lora_parameters(model)) == 2_666_528
