@@ -51,7 +51,7 @@ def computed(
     # Started afresh: a fork of a process with threads, as torch has, may hang.
     context = multiprocessing.get_context("spawn")
     waiting: deque[tuple[list[Document], Future[Result]]] = deque()
-    with ProcessPoolExecutor(workers, context) as pool:
+    with ProcessPoolExecutor(workers, context, compute_alone) as pool:
         for batch in stream:
             taken = list(map(take, batch))
             with _interrupts_kept_here():  # the first submits start the processes
@@ -60,6 +60,17 @@ def computed(
                 yield _finished(*waiting.popleft(), work)
         while waiting:
             yield _finished(*waiting.popleft(), work)
+
+
+def compute_alone() -> None:
+    """What a process does first that is one of as many as there are cores.
+
+    Each would start as many threads for products of matrices, too, which wait for each other.
+    """
+    import numpy  # noqa: F401  whose library is to be there when it is limited
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(limits=1)
 
 
 @contextlib.contextmanager

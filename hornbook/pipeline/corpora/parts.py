@@ -28,7 +28,7 @@ from hornbook.corpus import fingerprints
 from hornbook.corpus.deduplication import DeduplicationSettings
 from hornbook.corpus.document import Document
 from hornbook.corpus.formats import Reading, TornError
-from hornbook.corpus.parallel import BATCH_CHARACTERS, BATCH_DOCUMENTS, batched
+from hornbook.corpus.parallel import BATCH_CHARACTERS, BATCH_DOCUMENTS, batched, compute_alone
 from hornbook.corpus.privacy.redaction import PrivacySettings
 from hornbook.corpus.quality.settings import QualitySettings
 from hornbook.corpus.quarantine import Quarantine
@@ -273,6 +273,7 @@ def _made(number: int, future: Future[None]) -> int:
 def _begin(parent: int) -> None:
     """In each process: Ctrl-C is for the one that started it, and without that one it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    compute_alone()
 
     def watch() -> None:
         while os.getppid() == parent:
