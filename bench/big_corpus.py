@@ -101,6 +101,8 @@ def main() -> None:
     )
     parser.add_argument("--near", action="store_true", help="near duplicates, too")
     arguments = parser.parse_args()
+    if arguments.folder is not None:
+        arguments.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=arguments.folder) as temporary:
         source, run = Path(temporary) / "source", Path(temporary) / "run"
         source.mkdir()
