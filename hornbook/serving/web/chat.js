@@ -135,12 +135,12 @@ async function classify(message) {
 }
 
 // What stands under an answer, and whether nothing more fits into what the model reads at once.
-function noted(message, tokens, seconds, usage, ended) {
-  const parts = page.models?.cards.length > 1 ? [page.model] : [];
+function noted(message, { model, room }, tokens, seconds, usage, ended) {
+  const parts = page.models?.cards.length > 1 ? [model] : [];
   if (tokens > 1) parts.push(`${tokens} tokens, ${(tokens / Math.max(seconds, 1e-3)).toFixed(1)} tokens/s`);
-  if (usage?.total_tokens) parts.push(`context ${percent(usage.total_tokens / page.room, 0)} full`);
+  if (usage?.total_tokens) parts.push(`context ${percent(usage.total_tokens / room, 0)} full`);
   message.note ??= parts.join(", ");
-  message.full = ended === "length" && usage?.total_tokens >= page.room;
+  message.full = ended === "length" && usage?.total_tokens >= room;
 }
 
 const FULL = (room) => `The context is full: the model reads ${room} tokens at once, of what was said and of its answer together. Start a new conversation, or edit an earlier message to go on from there.`;
@@ -148,18 +148,19 @@ const FULL = (room) => `The context is full: the model reads ${room} tokens at o
 async function answer() {
   const message = { role: "assistant", content: "", writing: true };
   const own = talk();
-  page.abort = new AbortController();
+  const abort = page.abort = new AbortController();
   sendButton.textContent = "Stop";
   await page.ready?.catch(() => {});
   const [path, body] = request();
+  const asked = { model: page.model, task: page.task, room: page.room }; // another may be chosen meanwhile
   own.messages.push(message);
   draw();
   const started = performance.now();
   let first = 0, pieces = 0, usage = null, ended = null;
   say("The model is writing.");
   try {
-    if (page.task === "classify") await classify(message);
-    else for await (const event of stream(path, body, page.abort.signal)) {
+    if (asked.task === "classify") await classify(message);
+    else for await (const event of stream(path, body, abort.signal)) {
       usage = event.usage ?? usage;
       ended = event.choices?.[0]?.finish_reason ?? ended;
       const piece = event.choices?.[0]?.delta?.content ?? event.choices?.[0]?.text ?? "";
@@ -173,20 +174,22 @@ async function answer() {
     }
   } catch (error) {
     if (error.name !== "AbortError") {
-      const said = error.code === "context_length_exceeded" ? FULL(page.room) : error.message;
+      const said = error.code === "context_length_exceeded" ? FULL(asked.room) : error.message;
       message.failed = !message.content;
       if (message.failed) message.content = said; else message.note = said;
     }
   }
   const tokens = usage?.completion_tokens ?? pieces, seconds = (performance.now() - (first || started)) / 1000;
-  if (page.task !== "classify" && !message.failed) noted(message, tokens, seconds, usage, ended);
+  if (asked.task !== "classify" && !message.failed) noted(message, asked, tokens, seconds, usage, ended);
   delete message.writing;
   if (!message.content) message.note = "It wrote nothing.";
-  page.abort = null;
-  sendButton.textContent = "Send";
+  if (page.abort === abort) { // else another answer is being written already
+    page.abort = null;
+    sendButton.textContent = "Send";
+  }
   save();
   if (talk() === own) draw();
-  say(message.failed ? message.content : `Answer: ${message.content}${message.full ? ` ${FULL(page.room)}` : ""}`);
+  say(message.failed ? message.content : `Answer: ${message.content}${message.full ? ` ${FULL(asked.room)}` : ""}`);
 }
 
 function settings() {

@@ -69,4 +69,11 @@ if (VIEWS[location.hash.slice(1)]) page.view = location.hash.slice(1);
 document.getElementById("main").append(h("h1", {}, "Explorer"),
   h("label", { for: "text", class: "soft" }, "A text of yours: everything below is about it."), text, h("p", {}), bar, panel);
 document.addEventListener("theme", show);
+window.addEventListener("hashchange", () => { // back, forward, or another address typed
+  const view = location.hash.slice(1);
+  if (!VIEWS[view] || view === page.view || !page.about) return;
+  page.view = view;
+  open();
+  show();
+});
 try { await shell(chooseModel); } catch (error) { failed(error); }

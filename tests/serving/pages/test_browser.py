@@ -108,6 +108,36 @@ def test_an_answer_is_stopped_with_escape(page: Any, url: str) -> None:
     assert page.inner_text(".message.assistant .text") == stopped
 
 
+def test_an_answer_written_anew_in_mid_answer_can_be_stopped(page: Any, url: str) -> None:
+    page.goto(url)
+    page.wait_for_selector("#model")
+    page.select_option("#model", "pretrain")
+    page.click("summary:has-text('Sampling')")
+    set_slider(page, "max_tokens", 2048)
+    page.fill("#input", "Ella woke up early")
+    page.press("#input", "Enter")
+    page.wait_for_selector(".message.assistant .text:not(:empty)")
+    page.click("button:has-text('Regenerate')")
+    page.wait_for_selector(".message.assistant .text:not(:empty)")
+    assert page.inner_text("#send") == "Stop"
+    page.click("#send")
+    page.wait_for_selector("#send:has-text('Send')")
+
+
+def test_an_answer_names_the_model_that_wrote_it(page: Any, url: str) -> None:
+    page.goto(url)
+    page.wait_for_selector("#model")
+    page.select_option("#model", "pretrain")
+    page.click("summary:has-text('Sampling')")
+    set_slider(page, "max_tokens", 2048)
+    page.fill("#input", "Ella woke up early")
+    page.press("#input", "Enter")
+    page.wait_for_selector(".message.assistant .text:not(:empty)")
+    page.select_option("#model", "instruct-full")
+    page.wait_for_selector(".speed:has-text('tokens/s')")
+    assert page.inner_text(".speed").startswith("pretrain, ")
+
+
 def test_a_refusal_is_told(page: Any, url: str) -> None:
     page.route(
         "**/v1/chat/completions",
@@ -186,6 +216,15 @@ def test_tabs_are_walked_with_arrows(page: Any, url: str) -> None:
     page.keyboard.press("Home")
     page.wait_for_selector("#panel[aria-labelledby='tab-tokens']")
     assert page.locator("[role=tab][tabindex='0']").count() == 1
+
+
+def test_the_way_back_leads_to_the_view_before(page: Any, url: str) -> None:
+    page.goto(f"{url}/explorer")
+    open_view(page, "windows")
+    open_view(page, "embedding")
+    page.go_back()
+    page.wait_for_selector("#panel:not([aria-busy])[aria-labelledby=tab-windows] > div")
+    assert page.get_attribute("#tab-windows", "aria-selected") == "true"
 
 
 def test_runs_are_compared_and_followed(page: Any, url: str, runs: Path) -> None:
