@@ -31,6 +31,7 @@ from hornbook.evaluation.intervals import (
     compare_means,
     compare_statistics,
     mean_interval,
+    shown_p,
     statistic_interval,
 )
 
@@ -209,5 +210,5 @@ def comparison_table(first: str, second: str, found: Mapping[str, Comparison]) -
         table.add_column(name, justify="left" if name == "test" else "right")
     for name, one in found.items():
         shown = one.difference.shown(4)
-        table.add_row(name, shown, f"{one.p:.4f}", one.test, f"{one.difference.count:,}")
+        table.add_row(name, shown, shown_p(one.p), one.test, f"{one.difference.count:,}")
     return table

@@ -49,6 +49,11 @@ class Interval:
         return asdict(self)
 
 
+def shown_p(p: float) -> str:
+    """A probability for a table: small ones are below something, and none is 0."""
+    return f"{p:.4f}" if p >= 1e-4 else "< 0.0001"
+
+
 @dataclass(frozen=True)
 class Comparison:
     """How two models differ on the same units."""

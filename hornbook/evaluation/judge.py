@@ -19,7 +19,7 @@ from hornbook.console import visible
 from hornbook.errors import HornbookError
 from hornbook.evaluation.answers import Answer
 from hornbook.evaluation.endpoint import Endpoint, Messages, Reply
-from hornbook.evaluation.intervals import Interval, mean_interval
+from hornbook.evaluation.intervals import Interval, mean_interval, shown_p
 
 LOWEST, HIGHEST = 1, 5
 RUBRIC = (
@@ -124,7 +124,7 @@ class Duels:
         table = Table(*names, "swayed by order", title=title, title_justify="left")
         counts = (f"{self.count(v):,}" for v in ("first", "tie", "second"))
         rate = self.win_rate.shown()
-        table.add_row(*counts, rate, f"{self.p:.4f}", f"{self.swayed:,}")
+        table.add_row(*counts, rate, shown_p(self.p), f"{self.swayed:,}")
         table.caption = _faults_text(self.faults)
         return table
 

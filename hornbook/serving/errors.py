@@ -40,7 +40,9 @@ class ApiError(Exception):
 
 def of_validation(error: ValidationError) -> ApiError:
     """The first field that is wrong, named."""
-    first = error.errors(include_url=False)[0]
+    found = error.errors(include_url=False)
+    empty = (e for e in found if e["type"] == "too_short" and e["loc"][:1] == found[0]["loc"][:1])
+    first = next(empty, found[0])  # an empty list is wrong for being empty, not for being a list
     places = [str(part) for part in first["loc"] if not _is_kind(part)]
     where = ".".join(places) or "body"
     if first["type"] == "extra_forbidden":

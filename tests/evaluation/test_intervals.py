@@ -11,6 +11,7 @@ from hornbook.evaluation.intervals import (
     mcnemar,
     mean_interval,
     ratio_interval,
+    shown_p,
 )
 
 
@@ -85,3 +86,7 @@ def test_ratios_compared() -> None:
     assert found.difference.high < 0
     assert found.p < 0.001
     assert compare_ratios(first, first, sizes).p == 1.0
+
+
+def test_no_probability_is_shown_as_none() -> None:
+    assert (shown_p(0.125), shown_p(2**-24)) == ("0.1250", "< 0.0001")

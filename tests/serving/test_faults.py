@@ -83,6 +83,11 @@ def test_fields_that_make_no_sense_are_named(pretrain: Running, fields: dict[str
     assert "-" not in "".join(parts[1:])  # no branch of a union, such as constrained-str
 
 
+def test_no_prompt_at_all_is_told(pretrain: Running) -> None:
+    response = pretrain.post("/v1/completions", prompt=[])
+    assert "at least 1 item" in error_of(response)["message"]
+
+
 @pytest.mark.parametrize(
     "messages",
     [None, [], [{}], [{"role": "tool", "content": "x"}], [{"role": "user"}], ["x"],
