@@ -106,7 +106,13 @@ class Workspace:
         return path
 
     def _set_aside(self, path: Path) -> None:
-        """Move an older result to previous/: other settings made it, and it may still be wanted."""
+        """Move an older result to previous/: other settings made it, and it may still be wanted.
+
+        A stage that has come to nothing but its key, such as one of settings that were refused, is
+        dropped: it must not take the place of what stands there.
+        """
+        if path.is_dir() and [entry.name for entry in path.iterdir()] == [KEY]:
+            shutil.rmtree(path)
         if path.exists():
             aside = self.directory / PREVIOUS / path.name
             shutil.rmtree(aside, ignore_errors=True)
