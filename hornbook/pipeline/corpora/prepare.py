@@ -1,5 +1,6 @@
 """What has become of a corpus on its way to token ids: a table to look at, a card to keep."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,7 +76,8 @@ def account(part: Part, ending: bool = True) -> Iterator[Row]:
         lost = step["characters"] - before["characters"]
         tallies = step["tallies"]
         if len(tallies) != 1:
-            yield Row(step["step"], step["documents"] - before["documents"], lost)
+            words = re.sub("(?<=[a-z])(?=[A-Z])", " ", step["step"]).capitalize()
+            yield Row(words, step["documents"] - before["documents"], lost)
         for tally in tallies:
             name = tally["name"] if len(tallies) == 1 else f"  {tally['name']}"
             characters = lost if len(tallies) == 1 else None

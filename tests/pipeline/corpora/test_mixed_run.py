@@ -252,6 +252,7 @@ def test_what_two_sources_have_stays_in_the_first(tmp_path: Path, capfd: Any) ->
     assert _run(arguments) == 0
     printed = capfd.readouterr().out
     assert re.search(r"^b: max_length 16, .* not padding$", printed, re.MULTILINE)
+    assert re.search(r"Exact duplicates +-", printed)
     row = re.search(r"exact as in a +(\S+)", printed)
     assert row is not None
     assert row[1] == "-9"
