@@ -48,7 +48,10 @@ def run_server(
             timeout_keep_alive=5,
             timeout_graceful_shutdown=5,
         )
-        uvicorn.Server(config).run(sockets=[listening])
+        with contextlib.suppress(
+            KeyboardInterrupt
+        ):  # as the line above says: nothing was cut short
+            uvicorn.Server(config).run(sockets=[listening])
 
 
 def addresses(host: str, port: int) -> list[str]:

@@ -93,3 +93,13 @@ def test_a_signal_saves_and_the_same_command_goes_on_exactly(
     assert (process.returncode, last_words) == (0, "")
     assert f"going on from step {saved}" in printed
     assert hash_file(tmp_path / MODEL) == whole
+
+
+def test_a_server_that_is_stopped_has_ended_well(run_directory: Path) -> None:
+    pytest.importorskip("fastapi")
+    process = start(["serve", str(run_directory / "pretrain"), "port=0"])
+    assert process.stdout is not None
+    assert "Ctrl-C stops" in process.stdout.readline()
+    time.sleep(2)  # until it listens to signals
+    process.send_signal(signal.SIGINT)
+    assert (process.wait(timeout=30), process.communicate()[1]) == (0, "")
