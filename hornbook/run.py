@@ -48,7 +48,7 @@ def run(recipe: Recipe, goal: Goal = "all") -> Path:
         joined_processes(recipe.runtime.device, recipe.parallel.timeout) as processes,
         workspace.lock() if processes.is_main else contextlib.nullcontext(),
     ):
-        check_examples(recipe, goal)  # now, not after an hour of pre-training
+        check_examples(recipe, goal, processes.world_size)  # now, not after an hour of pre-training
         if processes.is_main:
             require_trackers(recipe.run.trackers)
             write_text(workspace.directory / "recipe.toml", to_toml(recipe))

@@ -58,8 +58,8 @@ class Finetuned:
     folder: Path
 
 
-def check_examples(recipe: Recipe, goal: str) -> None:
-    """Read the example files that a run will need, before anything is trained.
+def check_examples(recipe: Recipe, goal: str, world_size: int = 1) -> None:
+    """Read the example files that a run of so many processes will need, before anything is trained.
 
     Raises:
         HornbookError: one is not named, not there, or not what it should be.
@@ -81,6 +81,11 @@ def check_examples(recipe: Recipe, goal: str) -> None:
             raise HornbookError(
                 f"parallel.tensor {recipe.parallel.tensor} divides layers of which lora.dora needs the "
                 "lengths of whole rows; set parallel.tensor=1, or lora.dora=false."
+            )
+        if adapts and recipe.lora.base != "float" and world_size > 1:
+            raise HornbookError(
+                f'lora.base="{recipe.lora.base}" is for a training by one process, and this one has '
+                f'{world_size}; set lora.base="float", or train with one.'
             )
     if goal in ("classify", "all") and labelled.path is not None:
         read_splits(labelled, Path(labelled.path), recipe.runtime.seed)
@@ -247,14 +252,8 @@ class FinetuneStage:
 
     def _keep_base(self, model: Transformer, parallel: Parallel) -> None:
         """Keep what an adapter leaves as it is in less memory, or so that it is quick."""
-        form = self.context.recipe.lora.base
         if parallel.world_size == 1:
-            keep_frozen(model, form, self.context.runtime.dtype)
-        elif form != "float":
-            raise HornbookError(
-                f'lora.base="{form}" is for a training by one process, and this one has '
-                f'{parallel.world_size}; set lora.base="float", or train with one.'
-            )
+            keep_frozen(model, self.context.recipe.lora.base, self.context.runtime.dtype)
 
     def save(self, fitted: Fitted, facts: dict[str, Any]) -> None:
         """Write what the mode has changed of the model."""

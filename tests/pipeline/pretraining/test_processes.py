@@ -172,7 +172,11 @@ def test_one_process_makes_and_agrees_with_itself() -> None:
     assert ONE.as_main("own") == "own"
 
 
-def test_dora_and_tensor_parallelism_are_refused_before_anything_is_trained(recipe: Path) -> None:
+def test_what_processes_cannot_share_is_refused_before_anything_is_trained(recipe: Path) -> None:
     both = load_recipe(recipe, ["parallel.tensor=2", "lora.dora=true"])
     with pytest.raises(HornbookError, match=r"parallel.tensor 2 divides .* lengths of whole rows"):
         check_examples(both, "classify")
+    few_bits = load_recipe(recipe, ['lora.base="nf4"'])
+    check_examples(few_bits, "classify")
+    with pytest.raises(HornbookError, match="for a training by one process, and this one has 2"):
+        check_examples(few_bits, "classify", world_size=2)
