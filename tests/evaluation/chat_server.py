@@ -4,7 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -46,12 +46,11 @@ def serving(behaviour: Behaviour, drip_s: float = 0.0) -> Iterator[Server]:
                 server.headers.append({k.lower(): v for k, v in self.headers.items()})
             try:
                 status, reply, headers = behaviour(body, before)
-                self._send(status, reply, headers)
-            except (BrokenPipeError, ConnectionResetError):
-                pass
             finally:
-                with server.lock:
+                with server.lock:  # before the reply, whose reader may ask again at once
                     server.at_once -= 1
+            with suppress(BrokenPipeError, ConnectionResetError):
+                self._send(status, reply, headers)
 
         def _send(self, status: int, reply: bytes, headers: dict[str, str]) -> None:
             self.send_response(status)
