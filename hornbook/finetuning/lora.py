@@ -214,6 +214,10 @@ class LoRALinear(nn.Module):
         weight = dense(own, torch.float32)
         return weight.add(added).mul_(self.gain()[:, None]).sub_(weight)
 
+    def _corrected_matrix(self) -> Tensor:
+        """The base's matrix, which holds no correction yet, with it: float32 (d_out, d_in)."""
+        return dense(self._matrix(), torch.float32) + self.correction()
+
     @torch.no_grad()
     def merge(self) -> None:
         """Fold the correction into the weight; nothing happens if it is there already.
@@ -230,7 +234,7 @@ class LoRALinear(nn.Module):
             )
         if self._unmerged_weight is None:
             weight = self.base.weight
-            corrected = weight.float() + self.correction()
+            corrected = self._corrected_matrix()
             self._unmerged_weight = weight.detach().clone()
             self.packed = None  # which holds what was
             weight.copy_(corrected)
@@ -249,8 +253,7 @@ class LoRALinear(nn.Module):
             return self.base
         with torch.device("meta"):
             plain = nn.Linear(self.in_features, self.out_features, self.base.bias is not None)
-        weight = dense(self._matrix(), torch.float32) + self.correction()
-        plain.weight = nn.Parameter(weight, requires_grad=False)
+        plain.weight = nn.Parameter(self._corrected_matrix(), requires_grad=False)
         if self.base.bias is not None:
             plain.bias = nn.Parameter(self.base.bias.detach(), requires_grad=False)
         return plain

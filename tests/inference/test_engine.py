@@ -2,6 +2,7 @@
 
 import queue
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -89,23 +90,28 @@ def askers(tokenizer: Tokenizer) -> list[Asker]:
     ]
 
 
+def require_same_in_company(engine: Engine, make: Callable[[], list[Asker]]) -> None:
+    """Each answer is the same whether all are asked for together or one after the other."""
+    together = make()
+    for asker in together:
+        engine.submit([asker.order])
+    found = [asker.all() for asker in together]
+    alone = []
+    for asker in make():
+        engine.submit([asker.order])
+        alone.append(asker.all())
+    assert found == alone
+
+
 @pytest.mark.parametrize("weights", ["float32", "bfloat16"])
 def test_answers_are_those_given_alone(
     model: Transformer, tokenizer: Tokenizer, weights: Weights
 ) -> None:
     engine = start(model, tokenizer, weights)
     try:
-        together = askers(tokenizer)
-        for asker in together:
-            engine.submit([asker.order])
-        found = [asker.all() for asker in together]
-        alone = []
-        for asker in askers(tokenizer):
-            engine.submit([asker.order])
-            alone.append(asker.all())
+        require_same_in_company(engine, lambda: askers(tokenizer))
     finally:
         engine.stop()
-    assert found == alone
 
 
 def test_a_greedy_answer_is_what_generate_writes(model: Transformer, tokenizer: Tokenizer) -> None:

@@ -18,7 +18,7 @@ from hornbook.model.config import ModelConfig
 from hornbook.model.transformer import Transformer
 from hornbook.tokenizing.settings import TokenizerSettings
 from hornbook.tokenizing.tokenizer import Tokenizer
-from tests.inference.test_engine import CPU, TEXTS, Asker
+from tests.inference.test_engine import CPU, TEXTS, Asker, require_same_in_company
 from tests.model.references import randomize
 
 KINDS = {
@@ -97,16 +97,10 @@ def test_answers_are_those_given_alone(
     model: Transformer, tokenizer: Tokenizer, folders: dict[str, Path], weights: Weights
 ) -> None:
     engine = start(model, tokenizer, folders, weights)
-    together = askers(tokenizer)
-    for asker in together:
-        engine.submit([asker.order])
-    found = [asker.all() for asker in together]
-    alone = []
-    for asker in askers(tokenizer):
-        engine.submit([asker.order])
-        alone.append(asker.all())
-    engine.stop()
-    assert found == alone
+    try:
+        require_same_in_company(engine, lambda: askers(tokenizer))
+    finally:
+        engine.stop()
 
 
 def test_an_answer_is_the_merged_model_s(

@@ -91,7 +91,7 @@ def test_a_conversation(page: Any, url: str) -> None:
     page.wait_for_selector(".side li button:has-text('Where is Ella?')", state="detached")
 
 
-def test_an_answer_is_stopped_with_escape(page: Any, url: str) -> None:
+def begin_a_long_answer(page: Any, url: str) -> None:
     page.goto(url)
     page.wait_for_selector("#model")
     page.select_option("#model", "pretrain")  # which does not end soon
@@ -100,6 +100,10 @@ def test_an_answer_is_stopped_with_escape(page: Any, url: str) -> None:
     page.fill("#input", "Ella woke up early")
     page.press("#input", "Enter")
     page.wait_for_selector(".message.assistant .text:not(:empty)")
+
+
+def test_an_answer_is_stopped_with_escape(page: Any, url: str) -> None:
+    begin_a_long_answer(page, url)
     assert page.inner_text("#send") == "Stop"
     page.keyboard.press("Escape")
     page.wait_for_selector("#send:has-text('Send')")
@@ -109,14 +113,7 @@ def test_an_answer_is_stopped_with_escape(page: Any, url: str) -> None:
 
 
 def test_an_answer_written_anew_in_mid_answer_can_be_stopped(page: Any, url: str) -> None:
-    page.goto(url)
-    page.wait_for_selector("#model")
-    page.select_option("#model", "pretrain")
-    page.click("summary:has-text('Sampling')")
-    set_slider(page, "max_tokens", 2048)
-    page.fill("#input", "Ella woke up early")
-    page.press("#input", "Enter")
-    page.wait_for_selector(".message.assistant .text:not(:empty)")
+    begin_a_long_answer(page, url)
     page.click("button:has-text('Regenerate')")
     page.wait_for_selector(".message.assistant .text:not(:empty)")
     assert page.inner_text("#send") == "Stop"
@@ -125,14 +122,7 @@ def test_an_answer_written_anew_in_mid_answer_can_be_stopped(page: Any, url: str
 
 
 def test_an_answer_names_the_model_that_wrote_it(page: Any, url: str) -> None:
-    page.goto(url)
-    page.wait_for_selector("#model")
-    page.select_option("#model", "pretrain")
-    page.click("summary:has-text('Sampling')")
-    set_slider(page, "max_tokens", 2048)
-    page.fill("#input", "Ella woke up early")
-    page.press("#input", "Enter")
-    page.wait_for_selector(".message.assistant .text:not(:empty)")
+    begin_a_long_answer(page, url)
     page.select_option("#model", "instruct-full")
     page.wait_for_selector(".speed:has-text('tokens/s')")
     assert page.inner_text(".speed").startswith("pretrain, ")
