@@ -115,6 +115,8 @@ class MultiHeadAttention(nn.Module):
             query = query * self.query_scale
         if rotation is not None:
             query, key = rotate(query, rotation), rotate(key, rotation)
+            if rotation.growth is not None:
+                query = query * rotation.growth.to(query.dtype)
         return query, key, self._split(value)
 
     def _attend_in_rows(

@@ -6,7 +6,7 @@ texts to longer ones: each changes the frequencies of the turns, two of them the
 
 import math
 from collections.abc import Callable
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import torch
 from pydantic import Field
@@ -14,10 +14,18 @@ from torch import Tensor, nn
 
 from hornbook.config import Settings
 
-Rotation = tuple[Tensor, Tensor]
-"""Cosines and sines of the rotary angles, each float32 (tokens, turned / 2), where `turned` of a
-head's dimensions are turned; of rows of documents, whose positions differ from row to row,
-(batch, 1, tokens, turned / 2)."""
+
+class Rotation(NamedTuple):
+    """What positions do to queries and keys: cosines and sines of the rotary angles.
+
+    Each float32 (tokens, turned / 2), where `turned` of a head's dimensions are turned; of rows of
+    documents, whose positions differ from row to row, (batch, 1, tokens, turned / 2).
+    """
+
+    cos: Tensor
+    sin: Tensor
+    growth: Tensor | None = None
+    """Factor on queries alone, float32 (tokens, 1) or (batch, 1, tokens, 1); None for 1."""
 
 
 class LinearScaling(Settings):
@@ -104,6 +112,10 @@ class YarnScaling(Settings):
     """Factor on the turned queries and keys; 0.1 ln(factor) + 1 when not given."""
     whole_borders: bool = True
     """The ramp begins and ends at whole pairs of dimensions."""
+    query_growth: float = Field(default=0.0, ge=0)
+    """Queries are multiplied by 1 + query_growth * ln(1 + floor(position / original_context)), so
+    that attention stays sharp over many keys (Llama 4's `attn_scale`, Ministral 3's
+    `llama_4_scaling_beta`)."""
 
     @property
     def size(self) -> float:
@@ -126,6 +138,11 @@ class YarnScaling(Settings):
         places = torch.arange(pairs, dtype=torch.float32, device=frequencies.device)
         slowed = ((places - first) / width).clamp(0, 1)
         return frequencies / self.factor * slowed + frequencies * (1 - slowed)
+
+    def growth(self, positions: Tensor) -> Tensor:
+        """Factor on the queries at these positions, float32 of their shape."""
+        rounds = torch.floor(positions / self.original_context)
+        return 1 + self.query_growth * torch.log(1 + rounds)
 
     def _pair(self, rounds: float, theta: float, pairs: int) -> float:
         """The pair of dimensions that turns this often within the original context."""
@@ -217,16 +234,21 @@ class RotaryEmbedding(nn.Module):
         places = torch.arange(length, device=device)
         short = self.at(places, 1)
         if not isinstance(self.scaling, LongRopeScaling):
-            return lambda last: (short[0][last][:, None], short[1][last][:, None])
+            growth = short.growth
+            return lambda last: Rotation(
+                short.cos[last][:, None],
+                short.sin[last][:, None],
+                None if growth is None else growth[last][:, None],
+            )
         long, original = self.at(places, self.scaling.original_context + 1), self.scaling
 
         def look_up(last: Tensor) -> Rotation:
             outgrown = (last >= original.original_context)[..., None]  # (batch, 1, 1)
             cos, sin = (
                 torch.where(outgrown, many[last], few[last])[:, None]
-                for many, few in zip(long, short, strict=True)
+                for many, few in zip(long[:2], short[:2], strict=True)
             )
-            return cos, sin
+            return Rotation(cos, sin)
 
         return look_up
 
@@ -243,7 +265,10 @@ class RotaryEmbedding(nn.Module):
         cos, sin = angles.cos(), angles.sin()
         if self.scaling is not None and self.scaling.size != 1.0:
             cos, sin = cos * self.scaling.size, sin * self.scaling.size
-        return cos, sin
+        growth = None
+        if isinstance(self.scaling, YarnScaling) and self.scaling.query_growth:
+            growth = self.scaling.growth(positions)[..., None]  # (..., tokens, 1)
+        return Rotation(cos, sin, growth)
 
 
 def rotate(x: Tensor, rotation: Rotation) -> Tensor:
@@ -253,7 +278,7 @@ def rotate(x: Tensor, rotation: Rotation) -> Tensor:
     RoFormer paper pairs neighbours; the two differ by the order of the dimensions only). Dimensions
     from `turned` on stay as they are.
     """
-    cos, sin = (part.to(x.dtype) for part in rotation)
+    cos, sin = rotation.cos.to(x.dtype), rotation.sin.to(x.dtype)
     turned = 2 * cos.shape[-1]
     if turned < x.shape[-1]:
         return torch.cat((rotate(x[..., :turned], rotation), x[..., turned:]), dim=-1)

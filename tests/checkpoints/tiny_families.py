@@ -38,6 +38,7 @@ YARN = {
     "factor": 4.0,
     "original_max_position_embeddings": 16,
 }
+GROWTH = {"llama_4_scaling_beta": 0.3}
 LONGROPE = {
     "rope_type": "longrope",
     "rope_theta": 100.0,
@@ -91,6 +92,18 @@ TINY: dict[str, tuple[str, dict[str, Any]]] = {
             "layer_types": MIXED,
             "rope_parameters": YARN,
         },
+    ),
+    "ministral3": (
+        "ministral3",
+        {
+            **COMMON,
+            "head_dim": 12,
+            "rope_parameters": {**YARN, "mscale": 1.0, "mscale_all_dim": 0.5, **GROWTH},
+        },
+    ),
+    "ministral3-window": (
+        "ministral3",
+        {**COMMON, "head_dim": 12, "sliding_window": 9, "rope_parameters": {**YARN, **GROWTH}},
     ),
     "olmo2": ("olmo2", {**COMMON}),
     "olmo3": (

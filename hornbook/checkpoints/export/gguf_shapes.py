@@ -38,6 +38,8 @@ class Architecture:
     """All layers but the last of so many turn queries and keys; None where all do."""
     partly_turned: bool = False
     """Whether a part of a head can be turned."""
+    grows: bool = False
+    """Whether queries can grow with their positions."""
     given: Mapping[str, Any] = field(default_factory=dict)
     """Fields of `ModelConfig` that it takes for granted."""
 
@@ -51,6 +53,7 @@ ARCHITECTURES = {
     "llama": LLAMA,
     "mistral": LLAMA,
     "ministral": LLAMA,
+    "ministral3": Architecture("mistral3", interleaved=True, grows=True),
     "mixtral": LLAMA,
     "smollm3": Architecture(
         "smollm3", interleaved=True, turns=4, given={"qkv_bias": False, "bias": False}
@@ -107,6 +110,7 @@ def _problems(architecture: Architecture, config: ModelConfig) -> list[str]:
         ),
         "a ramp of YaRN between whole pairs": isinstance(scaling, YarnScaling)
         and not scaling.whole_borders,
+        "queries that grow": bool(getattr(scaling, "query_growth", 0.0)) and not architecture.grows,
         "a partial rotation": config.turned_dims != config.head_dim
         and not architecture.partly_turned,
         "these layers without positions": config.positions == "rotary"
@@ -206,3 +210,5 @@ def _add_scaling(writer: Any, scaling: RopeScaling) -> None:
         writer.add_float32(f"{scope}.yarn_beta_slow", scaling.beta_slow)
         # llama.cpp multiplies by YaRN's own factor, whatever this one is.
         writer.add_float32(f"{scope}.attn_factor", scaling.size / yarn_size(scaling.factor))
+        if scaling.query_growth:  # counted in contexts before stretching there, too
+            writer.add_attn_temperature_scale(scaling.query_growth)

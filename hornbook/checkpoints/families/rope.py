@@ -6,7 +6,7 @@ written, which every reader knows.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hornbook.checkpoints.families.fields import Theirs
@@ -24,6 +24,7 @@ from hornbook.model.rotary import (
 FULL, WINDOWED = "full_attention", "sliding_attention"
 """The kinds of layers, as config.json files name them."""
 ORIGINAL = "original_max_position_embeddings"
+GROWTH = "llama_4_scaling_beta"
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,10 @@ class Rope:
     """Where that base stands; when under the common name, it is the common base."""
     original_outside: bool = False
     """Whether the context before stretching is written beside the rope's fields too."""
+    grows: bool = False
+    """Whether queries can grow with their positions; other families pass the number over."""
+    unstated: Mapping[str, Any] = field(default_factory=dict)
+    """The family's own fields where config.json has none."""
 
     def read(self, theirs: Theirs) -> dict[str, Any]:
         """As `Row.read`."""
@@ -49,6 +54,8 @@ class Rope:
             "rope_scaling": _read_scaling(where, theirs),
             "rope_share": where.typed("partial_rotary_factor", float, 1.0),
         }
+        if self.grows:
+            fields["rope_scaling"] = _growing(where, fields["rope_scaling"])
         if self.window_theta is not None:
             own = Theirs(windowed, f"{theirs.source}: rope of windowed layers")
             kind = own.get("rope_type", "default")
@@ -59,7 +66,8 @@ class Rope:
 
     def _parameters(self, theirs: Theirs) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
         """What holds in all layers but windowed ones, and in windowed ones, in the newest form."""
-        given = theirs.typed("rope_parameters", dict[str, Any], {})
+        unstated = dict(self.unstated) if theirs.tree.get("rope_scaling") is None else {}
+        given = theirs.typed("rope_parameters", dict[str, Any], unstated)
         older = theirs.typed("rope_scaling", dict[str, Any], {})
         names = ("rope_theta", "partial_rotary_factor")
         outside = {name: theirs.tree[name] for name in names if theirs.tree.get(name) is not None}
@@ -82,6 +90,8 @@ class Rope:
             written[self.window_theta_name] = config.window_rope_theta or config.rope_theta
         if config.rope_scaling is not None:
             scaling = _write_scaling(config.rope_scaling)
+            if self.grows:
+                scaling[GROWTH] = getattr(config.rope_scaling, "query_growth", 0.0)
             written["rope_scaling"] = scaling
             if self.original_outside:
                 written[ORIGINAL] = scaling.get(ORIGINAL)
@@ -113,6 +123,13 @@ def _read_scaling(rope: Theirs, config: Theirs) -> dict[str, Any] | None:
     if kind not in readers:
         raise rope.refuse("rope_type", kind, f"{', '.join(map(repr, ('default', *readers)))}")
     return readers[kind](rope, config)
+
+
+def _growing(rope: Theirs, scaling: dict[str, Any] | None) -> dict[str, Any]:
+    """YaRN with the growth of queries, which is counted in contexts before stretching."""
+    if scaling is None or scaling["kind"] != "yarn":
+        raise rope.refuse("rope_type", rope.get("rope_type", "default"), "only 'yarn'")
+    return {**scaling, "query_growth": rope.typed(GROWTH, float, 0.0)}
 
 
 def _factor(rope: Theirs, config: Theirs) -> dict[str, Any]:

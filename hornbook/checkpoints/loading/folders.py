@@ -15,12 +15,12 @@ from hornbook.checkpoints.families.known import family_of
 from hornbook.checkpoints.families.weights import Place
 from hornbook.checkpoints.loading.tensorflow import find_bundle, open_gpt2
 from hornbook.checkpoints.loading.tensors import TensorSource, open_tensors
+from hornbook.checkpoints.loading.text_part import HEAD, TextPart, reads_images, text_config
 from hornbook.errors import HornbookError
 from hornbook.model.config import ModelConfig
 from hornbook.model.transformer import Transformer
 
 CONFIG = "config.json"
-HEAD = "lm_head.weight"
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class FolderModel:
     """In evaluation mode."""
     family: Family
     described: dict[str, Any]
-    """The content of its config.json."""
+    """The content of its config.json; of a model that reads images too, its text model's."""
     path: Path
     stored: torch.dtype
     """Of the folder's weights, where all have the same; else float32."""
@@ -102,10 +102,14 @@ def load_folder(
 
 
 def _opened(path: Path) -> tuple[dict[str, Any], TensorSource]:
-    """A folder's config.json, or what it would say, and its tensors."""
+    """A folder's config.json, or what it would say, and its tensors: of text models alone."""
     if not (path / CONFIG).is_file() and find_bundle(path) is not None:
         return open_gpt2(path)
-    return read_config(path), open_tensors(path)
+    tree, tensors = read_config(path), open_tensors(path)
+    if not reads_images(tree):
+        return tree, tensors
+    text = TextPart(tensors)
+    return text_config(tree, text), text
 
 
 @torch.no_grad()

@@ -4,8 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from hornbook.artifact import Manifest
-from hornbook.checkpoints.loading.folders import FolderModel, load_folder
+from hornbook.checkpoints.loading.folders import CONFIG, FolderModel, load_folder, read_config
 from hornbook.checkpoints.loading.tensors import open_tensors
+from hornbook.checkpoints.loading.text_part import reads_images
+from hornbook.console import console
 from hornbook.errors import HornbookError
 from hornbook.model.transformer import Transformer
 from hornbook.runtime import Runtime
@@ -32,6 +34,12 @@ def open_foreign(path: Path, runtime: Runtime) -> tuple[Transformer, Tokenizer, 
         open_tensors(path)  # a pickle or an archive says what is wrong with it
         raise HornbookError(f"{path} is one file of a model; give the folder that it is in.")
     loaded = load_folder(path, runtime.device)
+    if (path / CONFIG).is_file() and reads_images(read_config(path)):
+        console.print(
+            f"note: {path} reads images too; its text model alone, a {loaded.family.name}, is used",
+            style="yellow",
+            markup=False,
+        )
     tokenizer = Tokenizer.open(path)
     require_fitting(tokenizer, loaded.model.config.vocab_size, path)
     inputs = {"tokenizer": tokenizer.fingerprint}

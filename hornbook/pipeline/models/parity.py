@@ -11,9 +11,10 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from hornbook.checkpoints.loading.extras import require_extra
-from hornbook.checkpoints.loading.folders import is_folder
+from hornbook.checkpoints.loading.folders import is_folder, read_config
 from hornbook.checkpoints.loading.hub import fetch_model, is_hub_model
 from hornbook.checkpoints.loading.tensorflow import find_bundle
+from hornbook.checkpoints.loading.text_part import reads_images
 from hornbook.console import console
 from hornbook.inference.generate import GenerationSettings, generate
 from hornbook.model.transformer import Transformer
@@ -70,7 +71,11 @@ def open_reference(folder: Path) -> Any:
     transformers = require_extra("transformers", "comparing a model with transformers")
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
-    return transformers.AutoModelForCausalLM.from_pretrained(
+    tree = read_config(folder)
+    kind = transformers.AutoModelForCausalLM
+    if reads_images(tree):
+        kind = transformers.AutoModelForImageTextToText
+    return kind.from_pretrained(
         folder,
         dtype=torch.float32,
         attn_implementation="eager",
@@ -105,7 +110,7 @@ def compare_layers(model: Transformer, reference: Any, ids: Tensor) -> list[Diff
 
 def _parts(model: Transformer, reference: Any) -> Iterator[tuple[str, nn.Module, nn.Module]]:
     """Names, and the modules of both libraries that compute the same."""
-    base = reference.base_model
+    base = getattr(reference.base_model, "language_model", reference.base_model)
     layers = base.layers if hasattr(base, "layers") else base.h
     for number, (block, layer) in enumerate(zip(model.blocks, layers, strict=True)):
         attention = layer.self_attn if hasattr(layer, "self_attn") else layer.attn

@@ -55,6 +55,7 @@ SHAPES: dict[str, tuple[str, dict[str, Any]]] = {
     "llama-yarn": ("llama", {"rope_parameters": YARN}),
     "mistral-yarn": ("mistral-yarn", {"rope_parameters": {**YARN, "attention_factor": 1.3}}),
     "ministral": ("ministral", {"sliding_window": None}),
+    "ministral3": ("ministral3", {}),
     "mixtral": ("mixtral", {"sliding_window": None}),
     "smollm3": ("smollm3", {"num_hidden_layers": 5, "no_rope_layer_interval": 4}),
     "qwen2": ("qwen2", {}),
