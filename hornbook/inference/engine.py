@@ -152,6 +152,11 @@ class Engine:
         """Answers not begun."""
         return max(len(self._open) - self.writing, 0)
 
+    @property
+    def most_orders(self) -> int:
+        """Answers that may be written and wait at a time."""
+        return self.settings.rows + self.settings.queue
+
     def submit(self, orders: Sequence[Order]) -> None:
         """Have answers written: all of these, or none.
 
@@ -164,8 +169,7 @@ class Engine:
         with self._lock:
             if self.failure is not None:
                 raise DeadError(self.failure)
-            most = self.settings.rows + self.settings.queue
-            if len(self._open) + len(orders) > most:
+            if len(self._open) + len(orders) > self.most_orders:
                 raise BusyError(
                     f"{len(self._open)} answers are being written or wait; try again later."
                 )

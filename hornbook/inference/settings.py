@@ -1,8 +1,8 @@
 """How a text is written: which token comes next, and for how long."""
 
-from typing import Self
+from typing import Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from hornbook.config import Settings
 
@@ -29,9 +29,16 @@ class GenerationSettings(Settings):
     logit_bias: dict[str, float] = Field(default_factory=dict)
     """Added to the logits of tokens, by their ids."""
     stop: tuple[str, ...] = ()
-    """Texts before which writing ends; they may lie across tokens."""
+    """Texts before which writing ends, or one such text; they may lie across tokens."""
     seed: int = 1
     """Seed of the random choices."""
+
+    @field_validator("stop", mode="before")
+    @classmethod
+    def _one_is_a_list_of_one(cls, given: Any) -> Any:
+        if isinstance(given, list):
+            return tuple(given)
+        return (given,) if isinstance(given, str) else given
 
     @model_validator(mode="after")
     def _sensible(self) -> Self:

@@ -29,7 +29,7 @@ async def complete(request: Request, models: Models) -> Response:
     fields = await read_fields(request, CompletionFields)
     served = models.find(fields.model)
     served.require("pretrain", "instruct")
-    served.check(fields)
+    served.check(fields, len(fields.prompts))
     asked = await asyncio.to_thread(_asked, served, fields)
     head = {
         "id": f"cmpl-{secrets.token_hex(12)}", "object": "text_completion",

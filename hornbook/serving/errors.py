@@ -10,6 +10,8 @@ from hornbook.inference.engine import BusyError, DeadError
 
 RETRY_AFTER_S = 2
 """When to try again, where too many ask at a time."""
+LIMIT_EXCEEDED = "limit_exceeded"
+"""The word for programs where an amount is beyond its limit."""
 
 
 class ApiError(Exception):
@@ -38,17 +40,34 @@ class ApiError(Exception):
         return JSONResponse({"error": error}, self.status, headers)
 
 
+def over_limit(
+    field: str, limit: int, unit: str, sent: int, code: str = LIMIT_EXCEEDED
+) -> ApiError:
+    """A request that makes sense, and asks for more than may be asked for."""
+    return ApiError(422, f"{field}: {too_much(limit, unit, sent)}.", field, code)
+
+
+def too_much(limit: int, unit: str, sent: int) -> str:
+    """What is said of an amount beyond its limit."""
+    return f"at most {limit:,} {unit}; this request has {sent:,}"
+
+
 def of_validation(error: ValidationError) -> ApiError:
-    """The first field that is wrong, named."""
+    """The first field that is wrong, named: 400, or 422 where all that is wrong is its amount."""
     found = error.errors(include_url=False)
-    empty = (e for e in found if e["type"] == "too_short" and e["loc"][:1] == found[0]["loc"][:1])
-    first = next(empty, found[0])  # an empty list is wrong for being empty, not for being a list
+    # Of a text or a list neither fits, and each says so. What is said of the list's length, or in a
+    # sentence of Hornbook's own, is nearer to what was meant.
+    own = [e for e in found if e["loc"][:1] == found[0]["loc"][:1]]
+    rank = {LIMIT_EXCEEDED: 0, "too_short": 1, "value_error": 2}
+    first = min(own, key=lambda e: rank.get(e["type"], 3))
     places = [str(part) for part in first["loc"] if not _is_kind(part)]
     where = ".".join(places) or "body"
     if first["type"] == "extra_forbidden":
         message = f"{where}: this field is not known or not supported here"
     elif first["type"] == "missing":
         message = f"{where}: this field is missing"
+    elif first["type"] == LIMIT_EXCEEDED:
+        return ApiError(422, f"{where}: {first['msg']}.", where, LIMIT_EXCEEDED)
     else:
         said = first["msg"].removeprefix("Value error, ")
         message = f"{where}: {said[0].lower()}{said[1:]}"

@@ -15,20 +15,46 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 from starlette.requests import Request
 
 from hornbook.inference.settings import GenerationSettings
-from hornbook.serving.errors import ApiError, of_validation
+from hornbook.serving.errors import LIMIT_EXCEEDED, ApiError, of_validation, too_much
 from hornbook.tokenizing.templates import Message
 
 MOST_TEXTS = 64
-"""Most prompts, or texts, of a request."""
+"""Most prompts, texts or answers of a request."""
+MOST_MESSAGES = 1000
+"""Of a conversation."""
+ANSWER_TOKENS = 256
+"""Most tokens of an answer where the request does not say."""
 MOST_STOPS, LONGEST_STOP = 8, 200
 """Stop strings, and their characters."""
 
-Text = Annotated[str, Field(max_length=1_000_000)]
+MOST_LOGPROBS = 20
+"""Other tokens whose log-probabilities are told at each place."""
+
+
+def at_most(limit: int, unit: str) -> AfterValidator:
+    """A number, or the length of a text or a list, beyond which a request is answered with 422."""
+
+    def check(value: Any) -> Any:
+        amount = value if isinstance(value, int) else len(value)
+        if amount > limit:
+            raise PydanticCustomError(
+                LIMIT_EXCEEDED, "{said}", {"said": too_much(limit, unit, amount)}
+            )
+        return value
+
+    return AfterValidator(check)
+
+
+Text = Annotated[str, at_most(1_000_000, "characters")]
 Ids = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
-Stop = Annotated[str, Field(min_length=1, max_length=LONGEST_STOP)]
+Texts = Annotated[list[Text | Ids], Field(min_length=1), at_most(MOST_TEXTS, "texts")]
+Stop = Annotated[str, Field(min_length=1), at_most(LONGEST_STOP, "characters")]
+Tokens = Annotated[int, Field(ge=1)]
+Logprobs = Annotated[int, Field(ge=0), at_most(MOST_LOGPROBS, "tokens")]
 
 
 class Part(BaseModel):
@@ -98,20 +124,21 @@ class ResponseFormat(Part):
 class Writing(Ignored):
     """How an answer is written."""
 
-    max_tokens: int = Field(default=256, ge=1, le=10_000_000)
+    max_tokens: Tokens | None = None
     temperature: float = Field(default=1.0, ge=0, le=2)
-    top_k: int = Field(default=0, ge=1, le=10_000_000, validate_default=False)
+    top_k: Tokens | None = None
     top_p: float = Field(default=1.0, gt=0, le=1)
     min_p: float = Field(default=0.0, ge=0, le=1)
     repetition_penalty: float = Field(default=1.0, gt=0, le=10)
     presence_penalty: float = Field(default=0.0, ge=-2, le=2)
     frequency_penalty: float = Field(default=0.0, ge=-2, le=2)
-    logit_bias: dict[str, Annotated[float, Field(ge=-100, le=100)]] = Field(
-        default_factory=dict, max_length=300
-    )
-    stop: Stop | Annotated[list[Stop], Field(max_length=MOST_STOPS)] = Field(default_factory=list)
+    logit_bias: Annotated[
+        dict[str, Annotated[float, Field(ge=-100, le=100)]], at_most(300, "tokens")
+    ] = Field(default_factory=dict)
+    stop: Stop | Annotated[list[Stop], at_most(MOST_STOPS, "texts")] = Field(default_factory=list)
     seed: int = Field(default=-1, ge=0, le=2**63 - 1, validate_default=False)
-    n: int = Field(default=1, ge=1, le=MOST_TEXTS)
+    n: Annotated[int, Field(ge=1), at_most(MOST_TEXTS, "answers")] = 1
+    best_of: int = 1
     stream: bool = False
     stream_options: StreamOptions = StreamOptions()
     response_format: ResponseFormat = ResponseFormat()
@@ -124,12 +151,24 @@ class Writing(Ignored):
                 raise ValueError(f"{key[:20]!r} is no token id")
         return bias
 
+    @field_validator("best_of")
+    @classmethod
+    def _not_ranked(cls, count: int) -> int:
+        if count != 1:
+            raise ValueError("answers are not ranked here; leave this out, or 1, and ask for n")
+        return count
+
+    @property
+    def most_tokens(self) -> int:
+        """Of an answer."""
+        return self.max_tokens or ANSWER_TOKENS
+
     def settings(self, room: int, seed: int) -> GenerationSettings:
         """For an answer of at most `room` tokens; `seed` where none is given."""
         return GenerationSettings(
-            max_new_tokens=max(min(self.max_tokens, room), 1),
+            max_new_tokens=max(min(self.most_tokens, room), 1),
             temperature=self.temperature,
-            top_k=self.top_k or None,
+            top_k=self.top_k,
             top_p=None if self.top_p == 1 else self.top_p,
             min_p=self.min_p or None,
             repetition_penalty=self.repetition_penalty,
@@ -144,8 +183,8 @@ class Writing(Ignored):
 class CompletionFields(Writing):
     """POST /v1/completions."""
 
-    prompt: Text | Annotated[list[Text | Ids], Field(min_length=1, max_length=MOST_TEXTS)] | Ids
-    logprobs: int = Field(default=-1, ge=0, le=20, validate_default=False)
+    prompt: Text | Texts | Ids
+    logprobs: Logprobs = Field(default=-1, validate_default=False)
     echo: Literal[False] = False
 
     @property
@@ -164,8 +203,21 @@ def one_by_one(given: Any) -> list[str | list[int]]:
 class TextPart(Part):
     """A part of a message."""
 
-    type: Literal["text"]
-    text: Text
+    type: str
+    text: Text = ""
+
+    @field_validator("type")
+    @classmethod
+    def _only_text(cls, kind: str) -> str:
+        if kind != "text":
+            raise ValueError(f"messages are of text only here; {kind[:40]!r} cannot be read")
+        return kind
+
+    @model_validator(mode="after")
+    def _there(self) -> Self:
+        if "text" not in self.model_fields_set:
+            raise ValueError("its text is missing")
+        return self
 
 
 def _no_tools(given: list[Any]) -> list[Any]:
@@ -181,7 +233,7 @@ class ChatMessage(Part):
     """What one side says."""
 
     role: Literal["system", "developer", "user", "assistant"]
-    content: Text | Annotated[list[TextPart], Field(max_length=MOST_TEXTS)] = Field(
+    content: Text | Annotated[list[TextPart], at_most(MOST_TEXTS, "parts")] = Field(
         default_factory=list
     )
     name: str = ""
@@ -207,38 +259,33 @@ class ChatMessage(Part):
 class ChatFields(Writing):
     """POST /v1/chat/completions."""
 
-    messages: list[ChatMessage] = Field(min_length=1, max_length=1000)
+    messages: Annotated[list[ChatMessage], Field(min_length=1), at_most(MOST_MESSAGES, "messages")]
     logprobs: bool = False
-    top_logprobs: int = Field(default=0, ge=0, le=20)
+    top_logprobs: Logprobs = 0
     tools: Empty = Field(default_factory=list)
     functions: Empty = Field(default_factory=list)
     tool_choice: Literal["none", "auto"] = "none"
     function_call: Literal["none", "auto"] = "none"
     parallel_tool_calls: bool = False
-    max_completion_tokens: int = Field(default=0, ge=1, le=10_000_000, validate_default=False)
+    max_completion_tokens: Tokens | None = None
 
-    def settings(self, room: int, seed: int) -> GenerationSettings:
-        """As in `Writing`."""
-        if self.max_completion_tokens:
-            room = min(room, self.max_completion_tokens)
-            wide = self.model_copy(
-                update={"max_tokens": self.max_completion_tokens, "max_completion_tokens": 0}
-            )
-            return wide.settings(room, seed)
-        return super().settings(room, seed)
+    @property
+    def most_tokens(self) -> int:
+        """Of an answer: the newer of two names goes before the older."""
+        return self.max_completion_tokens or super().most_tokens
 
 
 class EmbeddingFields(Ignored):
     """POST /v1/embeddings."""
 
-    input: Text | Annotated[list[Text | Ids], Field(min_length=1, max_length=MOST_TEXTS)] | Ids
+    input: Text | Texts | Ids
     encoding_format: Literal["float", "base64"] = "float"
 
 
 class ClassificationFields(Ignored):
     """POST /v1/classifications."""
 
-    input: Text | Annotated[list[Text], Field(min_length=1, max_length=MOST_TEXTS)]
+    input: Text | Annotated[list[Text], Field(min_length=1), at_most(MOST_TEXTS, "texts")]
 
 
 FieldsT = TypeVar("FieldsT", bound=Fields)

@@ -143,8 +143,8 @@ def named_adapters(given: Sequence[str]) -> dict[str, Path]:
         if not equals:
             name, folder = "", one
         path = Path(folder)
-        name = name or _name_of(path)
-        if len(name) > LONGEST_NAME or not name.isprintable():
+        name = name.strip() if equals else _name_of(path)
+        if not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
             raise HornbookError(
                 f"--adapter {one}: expected NAME=FOLDER, the name of 1 to {LONGEST_NAME} characters."
             )

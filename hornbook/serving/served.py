@@ -15,7 +15,7 @@ from hornbook.inference.engine import Engine
 from hornbook.inference.sampler import Constraint
 from hornbook.model.transformer import Transformer
 from hornbook.pipeline.models.bundle import Bundle
-from hornbook.serving.errors import ApiError
+from hornbook.serving.errors import ApiError, over_limit
 from hornbook.serving.fields import Writing
 from hornbook.tokenizing.templates import Message
 from hornbook.tokenizing.tokenizer import Tokenizer
@@ -94,21 +94,19 @@ class Served:
         """Tokens before which an answer ends."""
         return self.bundle.ends
 
-    def embeddings(self, rows: Sequence[list[int]]) -> list[list[float]]:
-        """Of each text its mean hidden state, of length 1: float32 (texts, embed_dim).
+    @torch.inference_mode()
+    def embedding(self, ids: Sequence[int]) -> list[float]:
+        """A text's mean hidden state, of length 1: float32 (embed_dim,).
 
         To be called by the engine, between two steps.
         """
-        found = []
+        if self.bank is not None:
+            self.bank.use([self.adapter])
         device = self.model.embedding.token.weight.device
-        with torch.inference_mode():
-            for ids in rows:
-                if self.bank is not None:
-                    self.bank.use([self.adapter])
-                hidden = self.model.hidden(torch.tensor([ids], device=device))[0]
-                mean = hidden.float().mean(dim=0)
-                found.append((mean / mean.norm().clamp_min(1e-12)).tolist())
-        return found
+        hidden = self.model.hidden(torch.tensor([ids], device=device))[0]
+        mean = hidden.float().mean(dim=0)
+        numbers: list[float] = (mean / mean.norm().clamp_min(1e-12)).tolist()
+        return numbers
 
     def room(self, prompt: Sequence[int], param: str) -> int:
         """Tokens that an answer to a prompt may have.
@@ -116,31 +114,30 @@ class Served:
         Raises:
             ApiError: none.
         """
-        room = self.context_length - len(prompt)
-        if room < 1:
-            raise ApiError(
-                400,
-                f"{param}: {len(prompt)} tokens leave no room for an answer: the model reads "
-                f"{self.context_length} in all.",
-                param,
-                "context_length_exceeded",
-            )
-        return room
+        most = self.context_length - 1
+        if len(prompt) > most:
+            unit = f"tokens (the model reads {self.context_length:,}, its answer among them)"
+            raise over_limit(param, most, unit, len(prompt), "context_length_exceeded")
+        return self.context_length - len(prompt)
 
-    def check(self, writing: Writing) -> None:
+    def check(self, writing: Writing, prompts: int = 1) -> None:
         """What only this model can tell to be wrong.
 
         Raises:
-            ApiError: a bias of a token that is not there, or more tokens than it can hold.
+            ApiError: a bias of a token that is not there, more tokens than it can hold, or more
+                answers than may be written and wait.
         """
+        answers, most = prompts * writing.n, self.engine.most_orders
+        if answers > most:
+            unit = "answers to all prompts together (engine.rows and engine.queue)"
+            raise over_limit("n", most, unit, answers)
         vocab_size = self.model.config.vocab_size
         if any(int(key) >= vocab_size for key in writing.logit_bias):
             raise ApiError(400, f"logit_bias: ids end at {vocab_size - 1}.", "logit_bias")
         for name in ("max_tokens", "max_completion_tokens"):
-            if getattr(writing, name, 0) > max(self.context_length, 256):
-                raise ApiError(
-                    400, f"{name}: at most {self.context_length} tokens (the context).", name
-                )
+            asked = getattr(writing, name, None) or 0
+            if asked > self.context_length:
+                raise over_limit(name, self.context_length, "tokens (the model's context)", asked)
 
     def constraint(self, schema: dict[str, Any] | None) -> Constraint | None:
         """What makes an answer fit a JSON schema.

@@ -3,12 +3,14 @@
 import asyncio
 import base64
 from array import array
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from hornbook.serving.errors import ApiError
+from hornbook.serving.completions import GONE
+from hornbook.serving.errors import ApiError, over_limit
 from hornbook.serving.fields import (
     ClassificationFields,
     EmbeddingFields,
@@ -26,15 +28,18 @@ async def embed(request: Request, models: Models) -> Response:
     rows = await asyncio.to_thread(lambda: [served.ids_of(text, "input") for text in texts])
     vocab_size = served.model.config.vocab_size
     for row in rows:
-        if not row or len(row) > served.context_length or max(row) >= vocab_size:
-            raise ApiError(
-                400,
-                f"input: each text must have 1 to {served.context_length} tokens of the vocabulary "
-                f"of {vocab_size}.",
-                "input",
-            )
-    work = served.engine.call(lambda: served.embeddings(rows))
-    vectors = await asyncio.wrap_future(work)
+        if len(row) > served.context_length:
+            unit = "tokens a text (the model's context)"
+            raise over_limit("input", served.context_length, unit, len(row))
+        if not row or max(row) >= vocab_size:
+            said = f"input: each text must have tokens, of ids from 0 to {vocab_size - 1}."
+            raise ApiError(400, said, "input")
+    vectors = []
+    for row in rows:  # one by one: in between, answers are written, and a client may have left
+        if await request.is_disconnected():
+            return Response(status_code=GONE)
+        work = served.engine.call(partial(served.embedding, row))
+        vectors.append(await asyncio.wrap_future(work))
     data = [
         {"object": "embedding", "index": number, "embedding": _written(vector, fields)}
         for number, vector in enumerate(vectors)

@@ -171,3 +171,24 @@ def test_lines_that_are_no_prompt_are_named(
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(f"\n{line}\n".encode())))
     assert _run(["generate", f"{run_directory}/pretrain", "--jsonl"]) == 2
     assert "standard input, line 2" in capfd.readouterr().err
+
+
+def test_one_stop_string_needs_no_list(
+    run_directory: Path, monkeypatch: pytest.MonkeyPatch, capfd: Capture
+) -> None:
+    command = [
+        "generate",
+        f"{run_directory}/pretrain",
+        "One day",
+        "temperature=0",
+        "max_new_tokens=20",
+    ]
+    capfd.readouterr()
+    assert _run(command) == 0
+    free = capfd.readouterr().out.removeprefix("One day").removesuffix("\n")
+    stop = free[6]
+    for setting in (f"stop={stop}", f'stop="{stop}"', f'stop=["{stop}"]'):
+        assert _run([*command, setting]) == 0
+        assert capfd.readouterr().out == f"One day{free.partition(stop)[0]}\n"
+    assert _run([*command, "stop="]) == 2
+    assert "an empty text stands everywhere" in capfd.readouterr().err

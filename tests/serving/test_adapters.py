@@ -135,6 +135,8 @@ def test_names_of_adapters(folder: Path) -> None:
         ([f"{folder}/thin", f"thin={folder}/some"], "there is an adapter thin already"),
         ([f"{'x' * 300}={folder}/some"], "expected NAME=FOLDER"),
         (["nowhere"], "no such adapter"),
+        ([f"={folder}/some"], "expected NAME=FOLDER"),
+        ([f"  ={folder}/some"], "expected NAME=FOLDER"),
     ):
         with pytest.raises(HornbookError, match=said):
             named_adapters(wrong)

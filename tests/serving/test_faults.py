@@ -45,10 +45,12 @@ def test_numbers_that_make_no_sense_are_named(pretrain: Running, field: str) -> 
     for value in [*WRONG, -0.5, 10**12]:
         if value in fine and not isinstance(value, bool):
             continue
-        if field == "seed" and value == 10**12:
+        many = isinstance(value, int) and value == 10**12
+        if many and field in ("seed", "top_k"):  # of which any number makes sense
             continue
         response = pretrain.post("/v1/completions", **TEXT, **{field: value})
-        assert response.status_code == 400, (field, value)
+        beyond = many and field in ("max_tokens", "n", "logprobs")
+        assert response.status_code == (422 if beyond else 400), (field, value)
         assert error_of(response)["param"] == field
         assert error_of(response)["message"].startswith(field)
 
@@ -64,9 +66,8 @@ def test_what_is_no_number_is_no_json(pretrain: Running, value: str) -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        {"stop": ""}, {"stop": [""]}, {"stop": ["a"] * 9}, {"stop": "a" * 201},
-        {"stop": [1]}, {"stop": 1}, {"prompt": None}, {"prompt": []}, {"prompt": ""  , "n": 65},
-        {"prompt": [[]]}, {"prompt": [1, "a"]}, {"prompt": [-1]}, {"prompt": ["a"] * 65},
+        {"stop": ""}, {"stop": [""]}, {"stop": [1]}, {"stop": 1}, {"prompt": None}, {"prompt": []},
+        {"prompt": [[]]}, {"prompt": [1, "a"]}, {"prompt": [-1]}, {"best_of": 2}, {"best_of": "1"},
         {"prompt": {}}, {"stream": "yes"}, {"logit_bias": {"a": 1}}, {"logit_bias": {"1": 101}},
         {"logit_bias": {"-1": 1}}, {"logit_bias": {"999999": 1}}, {"logit_bias": {"1": None}},
         {"temperatur": 1}, {"echo": True}, {"presence_penalty": 2.1},
@@ -83,6 +84,79 @@ def test_fields_that_make_no_sense_are_named(pretrain: Running, fields: dict[str
     assert "-" not in "".join(parts[1:])  # no branch of a union, such as constrained-str
 
 
+@pytest.mark.parametrize(
+    ("fields", "limit", "sent"),
+    [
+        ({"max_tokens": 97}, "96 tokens", 97), ({"n": 65}, "64 answers", 65),
+        ({"n": 13}, "12 answers", 13), ({"prompt": ["a"] * 7, "n": 2}, "12 answers", 14),
+        ({"prompt": ["a"] * 65}, "64 texts", 65), ({"prompt": [[1]] * 65}, "64 texts", 65),
+        ({"prompt": [5] * 96}, "95 tokens", 96), ({"prompt": ["a", [5] * 700]}, "95 tokens", 700),
+        ({"logprobs": 21}, "20 tokens", 21), ({"stop": ["a"] * 9}, "8 texts", 9),
+        ({"stop": "a" * 201}, "200 characters", 201),
+        ({"stop": ["b", "a" * 300]}, "200 characters", 300),
+        ({"logit_bias": {str(n): 1 for n in range(301)}}, "300 tokens", 301),
+    ],
+    ids=lambda value: str(value)[:40],
+)  # fmt: skip
+def test_more_than_is_allowed_names_field_limit_and_what_was_sent(
+    pretrain: Running, fields: dict[str, Any], limit: str, sent: int
+) -> None:
+    response = pretrain.post("/v1/completions", **{**TEXT, **fields})
+    assert response.status_code == 422
+    error = error_of(response)
+    field = next(name for name in reversed(fields))
+    assert str(error["param"]).split(".")[0] == field
+    assert error["message"].startswith(f"{error['param']}: at most {limit}")
+    assert error["message"].endswith(f"this request has {sent}.")
+    tokens = field == "prompt" and "95" in limit
+    assert error["code"] == ("context_length_exceeded" if tokens else "limit_exceeded")
+    assert pretrain.free()
+
+
+def test_what_is_as_much_as_is_allowed(start: Callable[..., Any]) -> None:
+    with start("pretrain", engine=EngineSettings(rows=2, queue=2)) as server:
+        answer = server.post("/v1/completions", prompt=[5] * 95, n=4, max_tokens=96, best_of=1)
+        assert answer.status_code == 200
+        assert [choice["finish_reason"] for choice in answer.json()["choices"]] == ["length"] * 4
+        assert server.post("/v1/completions", **TEXT, n=5).status_code == 422  # never, not later
+
+
+def test_conversations_beyond_a_limit(instruct: Running) -> None:
+    turn = {"role": "user", "content": "x"}
+    for messages, code in (
+        ([{"role": "user", "content": "cat " * 200}], "context_length_exceeded"),
+        ([turn] * 1001, "limit_exceeded"),
+        ([{"role": "user", "content": [{"type": "text", "text": "x"}] * 65}], "limit_exceeded"),
+    ):
+        response = instruct.post("/v1/chat/completions", messages=messages)
+        assert response.status_code == 422
+        assert error_of(response)["code"] == code
+        assert str(error_of(response)["param"]).startswith("messages")
+    for field in ("max_completion_tokens", "max_tokens"):
+        response = instruct.post("/v1/chat/completions", **CHAT, **{field: 10_000})
+        assert (response.status_code, error_of(response)["param"]) == (422, field)
+        assert instruct.post("/v1/chat/completions", **CHAT, **{field: 0}).status_code == 400
+
+
+def test_what_is_no_text_is_told(instruct: Running) -> None:
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
+    parts = [{"type": "text", "text": "What is this?"}, picture]
+    response = instruct.post("/v1/chat/completions", messages=[{"role": "user", "content": parts}])
+    assert response.status_code == 400
+    error = error_of(response)
+    assert error["message"] == (
+        "messages.0.content.1.type: messages are of text only here; 'image_url' cannot be read."
+    )
+
+
+def test_embeddings_beyond_a_limit(pretrain: Running) -> None:
+    for texts, status in (
+        (["a"] * 65, 422), ("cat " * 200, 422), ([[5] * 97], 422), ([[320]], 400), ([[]], 400),
+    ):  # fmt: skip
+        response = pretrain.post("/v1/embeddings", input=texts)
+        assert (response.status_code, str(error_of(response)["param"])[:5]) == (status, "input")
+
+
 def test_no_prompt_at_all_is_told(pretrain: Running) -> None:
     response = pretrain.post("/v1/completions", prompt=[])
     assert "at least 1 item" in error_of(response)["message"]
@@ -93,7 +167,7 @@ def test_no_prompt_at_all_is_told(pretrain: Running) -> None:
     [None, [], [{}], [{"role": "tool", "content": "x"}], [{"role": "user"}], ["x"],
      [{"role": "user", "content": 1}], [{"role": "assistant", "content": "x"}],
      [{"role": "user", "content": None}], [{"role": "user", "content": " \n"}],
-     [{"role": "user", "content": "cat " * 200}]],
+     [{"role": "user", "content": [{"type": "text"}]}]],
     ids=lambda value: str(value)[:40],
 )  # fmt: skip
 def test_conversations_that_make_no_sense(instruct: Running, messages: Any) -> None:

@@ -220,6 +220,19 @@ def test_what_clients_send_along(instruct: Running) -> None:
     assert refused.value.param == "tools"
 
 
+def test_beyond_a_limit(pretrain: Running, instruct: Running) -> None:
+    with pytest.raises(openai.UnprocessableEntityError) as refused:
+        client(pretrain).completions.create(model="pretrain", prompt="The cat", max_tokens=4_000)
+    assert refused.value.param == "max_tokens"
+    assert refused.value.code == "limit_exceeded"
+    assert "at most 96 tokens (the model's context); this request has 4,000" in str(refused.value)
+    with pytest.raises(openai.UnprocessableEntityError, match="its answer among them") as refused:
+        client(instruct).chat.completions.create(model="instruct", messages=ASKED * 40)
+    assert (refused.value.param, refused.value.code) == ("messages", "context_length_exceeded")
+    with pytest.raises(openai.UnprocessableEntityError, match="at most 64 texts"):
+        client(pretrain).embeddings.create(model="pretrain", input=["x"] * 65)
+
+
 def test_an_empty_prompt_begins_a_document(pretrain: Running) -> None:
     tokenizer = pretrain.served.tokenizer
     ask = {"temperature": 0, "max_tokens": 8}

@@ -12,7 +12,12 @@ from hornbook.errors import HornbookError
 from hornbook.finetuning.adapter import load_adapter
 from hornbook.finetuning.bank import AdapterBank
 from hornbook.finetuning.lora import merge_lora
-from hornbook.finetuning.peft_folder import is_peft_folder, load_peft, trains_whole
+from hornbook.finetuning.peft_folder import (
+    is_peft_folder,
+    load_peft,
+    read_peft_config,
+    trains_whole,
+)
 from hornbook.finetuning.pooling import pool
 from hornbook.inference.weights import sharing_copy
 from hornbook.model.transformer import Transformer
@@ -31,7 +36,27 @@ def load_with_adapter(path: Path, adapter: Path, runtime: Runtime) -> Bundle:
     facts = _put(folder, bundle.model, bundle)
     merge_lora(bundle.model)
     pool(bundle.model, facts.get("pooling", "last"))
-    return described(replace(bundle, model=bundle.model.eval()), folder, facts)
+    merged = replace(bundle, model=bundle.model.eval(), base=bundle.path)
+    return described(merged, folder, facts)
+
+
+def with_adapter_on(bundle: Bundle) -> tuple[Transformer, list[str]]:
+    """The base of a bundle's adapter, loaded anew, with the adapter on it and not merged.
+
+    Returns:
+        The model, and the names of the modules that the adapter's training changed whole.
+
+    Raises:
+        HornbookError: the bundle has no adapter; or as `load_with_adapter`.
+    """
+    if bundle.base is None:
+        raise HornbookError("this model has no LoRA adapter; open one that was trained so.")
+    folder = adapter_folder(bundle.path)
+    base = load_bundle(bundle.base, bundle.runtime)
+    facts = _put(folder, base.model, base)
+    peft = is_peft_folder(folder)
+    whole = read_peft_config(folder).modules_to_save if peft else facts.get("whole")
+    return base.model.eval(), list(whole or ())
 
 
 def switched(bundle: Bundle, adapters: Mapping[str, Path]) -> tuple[Transformer, AdapterBank]:

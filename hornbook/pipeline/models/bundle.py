@@ -47,6 +47,8 @@ class Bundle:
     manifest: Manifest
     """Of the checkpoint, or of the adapter."""
     runtime: Runtime
+    base: Path | None = None
+    """Folder of the model that its LoRA adapter was merged into; None without an adapter."""
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -284,7 +286,9 @@ def _load_adapted(path: Path, runtime: Runtime) -> Bundle:
     base, tokenizer, manifest = load_adapted(path, runtime.device)
     merge_lora(base.model)
     pool(base.model, manifest.facts.get("pooling", "last"))
-    return Bundle(path, base.model.eval(), tokenizer, manifest, runtime)
+    return Bundle(
+        path, base.model.eval(), tokenizer, manifest, runtime, path / manifest.facts["base"]
+    )
 
 
 def _load_peft(path: Path, runtime: Runtime) -> Bundle:
@@ -298,7 +302,8 @@ def _load_peft(path: Path, runtime: Runtime) -> Bundle:
     merge_lora(bundle.model)
     facts = {**bundle.facts, "adapter": str(path)}
     manifest = replace(bundle.manifest, facts=facts, files={})
-    return replace(bundle, path=path, model=bundle.model.eval(), manifest=manifest)
+    model = bundle.model.eval()
+    return replace(bundle, path=path, model=model, manifest=manifest, base=bundle.path)
 
 
 def family_of(config: ModelConfig, name: str | None) -> Family:

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from hornbook.errors import HornbookError
 from hornbook.finetuning.classification import encode_texts
-from hornbook.pipeline.models.bundle import ADAPTER, Bundle
+from hornbook.pipeline.models.adapted import with_adapter_on
+from hornbook.pipeline.models.bundle import Bundle
 from hornbook.serving.explorer.adapter import adapter_changes
 from hornbook.serving.explorer.attention import attention_maps, naive_steps
 from hornbook.serving.explorer.embedding import EmbeddingMap
@@ -26,6 +27,7 @@ class Looker:
         self.bundle = bundle
         self._lock = threading.Lock()
         self._map: EmbeddingMap | None = None
+        self._changes: dict[str, Any] | None = None
 
     def about(self) -> dict[str, Any]:
         """What there is to look at."""
@@ -39,7 +41,7 @@ class Looker:
             "context_length": config.context_length,
             "vocab_size": self.bundle.tokenizer.vocab_size,
             "classes": classes,
-            "adapter": (self.bundle.path / ADAPTER).is_dir(),
+            "adapter": self.bundle.base is not None,
             "most_tokens": MOST_TOKENS,
         }
 
@@ -111,12 +113,11 @@ class Looker:
         return {"tokens": self._named(ids), "classes": labels, "probabilities": probabilities}
 
     def adapter(self) -> dict[str, Any]:
-        """See `adapter_changes`."""
-        folder = self.bundle.path / ADAPTER
-        if not folder.is_dir():
-            raise HornbookError("this model has no LoRA adapter; open one that was trained so.")
+        """See `adapter_changes`; worked out once, since the base is loaded anew for it."""
         with self._lock:
-            return adapter_changes(folder, self.bundle.model)
+            if self._changes is None:
+                self._changes = adapter_changes(*with_adapter_on(self.bundle))
+            return self._changes
 
     def _require_words(self, purpose: str) -> None:
         if self.bundle.task == "classify":

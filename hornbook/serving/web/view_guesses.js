@@ -76,10 +76,13 @@ export async function classesView({ ask }) {
 export async function adapterView({ fetched }) {
   const found = await fetched("adapter");
   const most = Math.max(...found.layers.map((one) => one.share), 1e-9);
+  const range = (name) => { const all = found.layers.map((one) => one[name]), [low, high] = [Math.min(...all), Math.max(...all)]; return low === high ? number(low) : `${number(low)} to ${number(high)}`; };
   return h("div", {},
-    h("p", {}, `A LoRA adapter adds to each matrix W a product B A of rank ${found.rank} (times ${number(found.scale)}). Here is how large that is beside W (by the Frobenius norm), and how many directions it really uses: its singular values, the largest first.`),
-    h("div", { class: "card scroll" }, h("table", { id: "adapter" },
-      h("thead", {}, h("tr", {}, h("th", {}, "layer"), h("th", { class: "n" }, "|BA|"), h("th", { class: "n" }, "share of |W|"), h("th", {}, ""), h("th", {}, "singular values"))),
+    h("p", {}, `A LoRA adapter adds to each matrix W a product B A of rank ${range("rank")} (times ${range("scale")}). Here is how large that is beside W (by the Frobenius norm), and how many directions it really uses: its singular values, the largest first.`,
+      found.dora ? " With DoRA the lengths of W's rows have been trained as well: they count in the size, and not in the singular values." : "",
+      found.whole.length ? ` Trained whole beside it, and not in this table: ${found.whole.join(", ")}.` : ""),
+    h("div", { class: "card scroll", tabindex: "0", role: "region", "aria-label": "Changes by layer" }, h("table", { id: "adapter" },
+      h("thead", {}, h("tr", {}, ["layer", "change", "share of |W|", "", "singular values"].map((name, i) => h("th", { scope: "col", class: i === 1 || i === 2 ? "n" : null }, name)))),
       h("tbody", {}, found.layers.map((one) => h("tr", {}, h("th", { scope: "row" }, one.name), h("td", { class: "n" }, number(one.norm)), h("td", { class: "n" }, percent(one.share)),
         h("td", {}, h("div", { class: "bar share" }, h("b", { "--w": (one.share / most).toFixed(4) }))),
         h("td", {}, h("div", { class: "spectrum", title: one.singular_values.map((v) => number(v)).join(", ") }, one.singular_values.slice(0, 32).map((v) => h("i", { "--h": (v / (one.singular_values[0] || 1)).toFixed(3) }))))))))));

@@ -15,17 +15,30 @@ from fastapi.testclient import TestClient
 from sklearn.decomposition import PCA
 
 from hornbook.finetuning.classification import classify
-from hornbook.finetuning.lora import LoRASettings, apply_lora
+from hornbook.finetuning.lora import LoRASettings, apply_lora, lora_layers
+from hornbook.finetuning.peft_folder import export_peft
 from hornbook.model.config import ModelConfig
 from hornbook.model.presets import ModelSettings, resolve
 from hornbook.model.transformer import Transformer
-from hornbook.pipeline.models.bundle import Bundle, default_runtime, load_bundle
+from hornbook.pipeline.models.adapted import load_with_adapter
+from hornbook.pipeline.models.bundle import (
+    Bundle,
+    default_runtime,
+    family_of,
+    load_bundle,
+    save_bundle,
+)
 from hornbook.serving.explorer.adapter import singular_values
 from hornbook.serving.explorer.embedding import EmbeddingMap, principal_plane
 from hornbook.serving.explorer.looker import MOST_TOKENS, Looker
 from hornbook.serving.explorer.routes import LONGEST_TEXT, explorer_router
 from hornbook.serving.explorer.tokens import side_by_side, sliding
 
+PEFT_VARIANTS = {
+    "some": LoRASettings(rank=2, alpha=5.0, targets=("value", "up"), ranks={"up": 4}),
+    "rslora": LoRASettings(rank=4, alpha=3.0, rank_stabilized=True),
+    "dora": LoRASettings(rank=2, alpha=4.0, dora=True),
+}
 TEXT = "The fox lost the red scarf, and an owl found it."
 SMALL = {"embed_dim": 32, "n_layers": 3, "n_heads": 4, "context_length": 64, "zero_init": False}
 KINDS = {
@@ -159,7 +172,7 @@ def test_classes_as_read_are_those_of_every_beginning(classifier: Bundle) -> Non
 
 def test_what_lora_changed(classifier: Bundle, pretrained: Bundle) -> None:
     found = Looker(classifier).adapter()
-    assert found["rank"] == 16
+    assert found["whole"] == ["head"]
     for layer in found["layers"]:
         if layer["name"] == "head":
             continue
@@ -168,7 +181,43 @@ def test_what_lora_changed(classifier: Bundle, pretrained: Bundle) -> None:
         change = torch.linalg.svdvals((merged - base).double())
         assert layer["norm"] == pytest.approx(float((merged - base).norm()), rel=1e-3)
         assert layer["share"] == pytest.approx(layer["norm"] / float(base.norm()), rel=1e-3)
+        assert layer["rank"] == 16
         assert layer["singular_values"] == pytest.approx(change[:16].tolist(), abs=1e-4)
+
+
+@pytest.mark.parametrize("variant", ["some", "rslora", "dora"])
+def test_what_an_adapter_of_peft_changed(pretrained: Bundle, tmp_path: Path, variant: str) -> None:
+    """Of a folder in peft's form, whose first matrix is those of query, key and value together."""
+    runtime, folder = default_runtime(), tmp_path / "base"
+    fresh = Transformer(resolve(KINDS["gpt2"], pretrained.tokenizer.vocab_size))
+    save_bundle(folder, fresh, pretrained.tokenizer, {"task": "pretrain"})
+    base, adapted = load_bundle(folder, runtime), load_bundle(folder, runtime).model
+    apply_lora(adapted, PEFT_VARIANTS[variant])
+    generator = torch.Generator().manual_seed(7)
+    for _, layer in lora_layers(adapted):
+        torch.nn.init.normal_(layer.B, generator=generator)
+        if layer.magnitude is not None:
+            layer.magnitude.data *= 1.5
+    family = family_of(adapted.config, None)
+    export_peft(tmp_path / "theirs", adapted, family, 0.0, str(folder), "")
+    alone = load_bundle(tmp_path / "theirs", runtime)
+    beside = load_with_adapter(base.path, tmp_path / "theirs", runtime)
+    for opened in (alone, beside):
+        assert Looker(opened).about()["adapter"]
+        found = Looker(opened).adapter()
+        assert found["dora"] == (variant == "dora")
+        changed = {one["name"] for one in found["layers"] if one["norm"]}
+        assert changed == {name for name, _ in lora_layers(adapted)}
+        for one in found["layers"]:
+            own = base.model.get_submodule(one["name"]).weight.detach()
+            merged = opened.model.get_submodule(one["name"]).weight.detach()
+            assert one["norm"] == pytest.approx(float((merged - own).norm()), rel=1e-3)
+            assert one["share"] == pytest.approx(one["norm"] / float(own.norm()), rel=1e-3)
+            if variant != "dora":
+                change = torch.linalg.svdvals((merged - own).double())
+                assert one["singular_values"] == pytest.approx(
+                    change[: one["rank"]].tolist(), abs=1e-4
+                )
 
 
 def test_singular_values_without_the_product() -> None:
