@@ -104,7 +104,7 @@ def time_to_loss(given: argparse.Namespace) -> None:
         held_out = results["held_out"]
         assert isinstance(held_out, dict)
         losses["Hornbook"] = (
-            f"val loss {held_out['loss']:.4f} (whole split, {held_out['tokens']:,} letters)"
+            f"val loss {held_out['loss']['value']:.4f} (whole split, {held_out['tokens']:,} letters)"
         )
         return seconds
 
@@ -151,7 +151,7 @@ def short_story(given: argparse.Namespace) -> None:
     def hornbook(recipe: str) -> float:
         seconds, results = hornbook_run(recipe, given.data)
         losses[recipe] = (
-            f"val {results['validation_loss']:.3f}, steps alone {results['training_seconds']} s"
+            f"val {results['validation_loss']['value']:.3f}, steps alone {results['training_seconds']} s"
         )
         return seconds
 

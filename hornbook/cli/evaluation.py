@@ -116,12 +116,13 @@ def judge(
     from hornbook.config import load_settings
     from hornbook.console import console
     from hornbook.evaluation.endpoint import EndpointSettings
+    from hornbook.evaluation.units import hash_text
     from hornbook.pipeline.measuring.judging import judge_model, write_judgement
 
     endpoint = load_settings(EndpointSettings, None, settings or [])
     other = None if against is None else open_model(against)
     found = judge_model(open_model(model), data, endpoint, rubric, other, limit, max_new_tokens)
     console.print(found.verdicts)
-    console.print(f"SHA-256 of questions, answers and settings: {found.settings[:12]}", style="dim")
+    console.print(hash_text(found.prompts, found.settings))
     if output is not None:
         write_judgement(output, found)

@@ -202,13 +202,21 @@ def _json(schema: Any) -> Measure:
     return valid
 
 
+COMPARISON_COLUMNS = ("difference (95 % interval)", "p", "test", "units")
+
+
+def comparison_row(found: Comparison) -> tuple[str, str, str, str]:
+    """A comparison as text, under `COMPARISON_COLUMNS`."""
+    units = f"{found.difference.count:,}"
+    return found.difference.shown(4), shown_p(found.p), found.test, units
+
+
 def comparison_table(first: str, second: str, found: Mapping[str, Comparison]) -> Table:
     """A row for each figure in which two models were compared."""
     title = f"{escape(first)} less {escape(second)}"
     table = Table("figure", title=title, title_justify="left")
-    for name in ("difference (95 % interval)", "p", "test", "units"):
+    for name in COMPARISON_COLUMNS:
         table.add_column(name, justify="left" if name == "test" else "right")
     for name, one in found.items():
-        shown = one.difference.shown(4)
-        table.add_row(name, shown, shown_p(one.p), one.test, f"{one.difference.count:,}")
+        table.add_row(name, *comparison_row(one))
     return table

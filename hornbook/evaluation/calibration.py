@@ -11,6 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hornbook.evaluation.class_scores import class_scores
+from hornbook.evaluation.intervals import Interval
+from hornbook.evaluation.resampling import resampled
+
 Array = npt.NDArray[np.float64]
 LEAST = 1e-12
 """Probabilities are kept away from 0 by this, for their logarithm."""
@@ -38,14 +42,14 @@ class Calibration:
 
     temperature: float
     """What logits are divided by, found on the validation set; 1 where there is none."""
-    error_before: float
+    error_before: Interval
     """Expected calibration error on the test set with temperature 1: mean distance of confidence and
     share of right answers over ten bins, weighted by their texts."""
-    error: float
+    error: Interval
     """The same with the temperature."""
-    nll_before: float
+    nll_before: Interval
     """Mean -log p(right class) on the test set with temperature 1, in nats."""
-    nll: float
+    nll: Interval
     """The same with the temperature."""
     bins: tuple[Bin, ...]
     """Of the test set, with the temperature; empty ones left out."""
@@ -68,8 +72,13 @@ def scaled(probabilities: Array, temperature: float) -> Array:
 
 def nll(probabilities: Array, expected: Sequence[int] | npt.NDArray[np.int64]) -> float:
     """Mean of -log p(right class), in nats."""
+    return float(_nlls(probabilities, expected).mean())
+
+
+def _nlls(probabilities: Array, expected: Sequence[int] | npt.NDArray[np.int64]) -> Array:
+    """-log p(right class) of each text, (texts,)."""
     of_right = probabilities[np.arange(len(expected)), np.asarray(expected)]
-    return float(-np.log(np.maximum(of_right, LEAST)).mean())
+    return np.asarray(-np.log(np.maximum(of_right, LEAST)))
 
 
 def fit_temperature(probabilities: Array, expected: Sequence[int] | npt.NDArray[np.int64]) -> float:
@@ -96,9 +105,9 @@ class YesOrNo:
     """What its logit is divided by, found on the validation set."""
     threshold: float
     """The probability from which on it is given, with which F1 is highest on the validation set."""
-    error_before: float
+    error_before: Interval
     """Expected calibration error on the test set with temperature 1."""
-    error: float
+    error: Interval
     """The same with the temperature."""
 
     def as_dict(self) -> dict[str, Any]:
@@ -121,14 +130,14 @@ def decisions(
         true: which texts are of which class, (texts, classes).
     """
     after = scaled_yes(probabilities, temperatures)
-    errors = [
-        [
-            expected_error(reliability(_yes_and_no(column), wanted.astype(int)))
-            for column, wanted in zip(some.T, true.T, strict=True)
-        ]
+    gaps = [
+        _gaps(_yes_and_no(column), wanted.astype(int))
         for some in (probabilities, after)
+        for column, wanted in zip(some.T, true.T, strict=True)
     ]
-    columns = zip(classes, temperatures, thresholds, *errors, strict=True)
+    errors = _errors(gaps)
+    halves = errors[: len(classes)], errors[len(classes) :]
+    columns = zip(classes, temperatures, thresholds, *halves, strict=True)
     return [YesOrNo(*column) for column in columns]
 
 
@@ -177,14 +186,41 @@ def reliability(
     probabilities: Array, expected: Sequence[int] | npt.NDArray[np.int64], bins: int = BINS
 ) -> tuple[Bin, ...]:
     """Decisions by confidence, in bins of equal width from 0 to 1; empty ones left out."""
-    confidence = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == np.asarray(expected)
-    places = np.minimum((confidence * bins).astype(int), bins - 1)
+    confidence, right, places = _placed(probabilities, expected, bins)
     return tuple(
         Bin(float(confidence[inside].mean()), float(right[inside].mean()), int(inside.sum()))
         for inside in (places == number for number in range(bins))
         if inside.any()
     )
+
+
+def _placed(
+    probabilities: Array, expected: Sequence[int] | npt.NDArray[np.int64], bins: int = BINS
+) -> tuple[Array, npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
+    """Each decision's confidence, whether it is right, and its bin: three of (texts,)."""
+    confidence = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == np.asarray(expected)
+    return confidence, right, np.minimum((confidence * bins).astype(int), bins - 1)
+
+
+def _gaps(probabilities: Array, expected: Sequence[int] | npt.NDArray[np.int64]) -> Array:
+    """By how much each decision is surer than right, in the column of its bin: (texts, bins)."""
+    confidence, right, places = _placed(probabilities, expected)
+    found = np.zeros((len(places), BINS))
+    found[np.arange(len(places)), places] = confidence - right
+    return found
+
+
+def _errors(gaps: Sequence[Array], means: Sequence[Array] = ()) -> list[Interval]:
+    """The expected calibration error of each matrix of gaps, then each mean, with their intervals."""
+    several = np.stack([*means], axis=1) if means else np.zeros((len(gaps[0]), 0))
+
+    def figures(counts: Array) -> Array:
+        errors = [np.abs(counts @ one).sum(axis=1, keepdims=True) for one in gaps]
+        together = np.concatenate([*errors, counts @ several], axis=1)
+        return np.asarray(together / counts.sum(axis=1, keepdims=True))
+
+    return resampled(figures, np.ones(len(gaps[0]), dtype=np.int64))
 
 
 def expected_error(found: Sequence[Bin]) -> float:
@@ -196,15 +232,12 @@ def expected_error(found: Sequence[Bin]) -> float:
 def calibrate(probabilities: Array, expected: Sequence[int], temperature: float) -> Calibration:
     """Measure on a test set what a temperature found on another set does."""
     after = scaled(probabilities, temperature)
-    bins = reliability(after, expected)
-    return Calibration(
-        temperature=temperature,
-        error_before=expected_error(reliability(probabilities, expected)),
-        error=expected_error(bins),
-        nll_before=nll(probabilities, expected),
-        nll=nll(after, expected),
-        bins=bins,
+    both = probabilities, after
+    error_before, error, nll_before, nll_after = _errors(
+        [_gaps(some, expected) for some in both], [_nlls(some, expected) for some in both]
     )
+    bins = reliability(after, expected)
+    return Calibration(temperature, error_before, error, nll_before, nll_after, bins)
 
 
 @dataclass(frozen=True)
@@ -214,10 +247,10 @@ class Threshold:
     label: str
     threshold: float
     """With which F1 is highest on the validation set."""
-    precision: float
+    precision: Interval
     """On the test set, as the next two."""
-    recall: float
-    f1: float
+    recall: Interval
+    f1: Interval
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -247,7 +280,5 @@ def at_threshold(
 ) -> Threshold:
     """What a threshold reaches on these texts."""
     given = scores >= threshold
-    hits = int((given & true).sum())
-    precision, recall = hits / max(int(given.sum()), 1), hits / max(int(true.sum()), 1)
-    f1 = 2 * precision * recall / max(precision + recall, LEAST)
-    return Threshold(label, threshold, precision, recall, f1)
+    (found,) = class_scores([label], true[:, None], given[:, None]).classes
+    return Threshold(label, threshold, found.precision, found.recall, found.f1)

@@ -54,9 +54,8 @@ class ClassificationReport:
     def headline(self) -> dict[str, Any]:
         """Right answers and macro F1 with their intervals, plain JSON values."""
         return {
-            **self.accuracy.as_dict(),
-            "macro_f1": self.macro_f1,
-            "macro_f1_interval": self.scores.macro_f1.as_dict(),
+            "accuracy": self.accuracy.as_dict(),
+            "macro_f1": self.scores.macro_f1.as_dict(),
         }
 
     def as_dict(self) -> dict[str, Any]:
@@ -239,11 +238,11 @@ def compare(reports: Mapping[str, ClassificationReport]) -> Table:
 
 
 def _class_table(report: ClassificationReport) -> Table:
-    table = Table("class", title="By class", title_justify="left")
-    for name in ("precision", "recall", "F1 (95 % interval)", "texts"):
+    table = Table("class", title="By class, with the 95 % interval", title_justify="left")
+    for name in ("precision", "recall", "F1", "texts"):
         table.add_column(name, justify="right")
     for score in report.classes:
-        figures = (f"{score.precision:.3f}", f"{score.recall:.3f}", score.f1_shown)
+        figures = (one.shown() for one in (score.precision, score.recall, score.f1))
         table.add_row(Text(score.label), *figures, f"{score.support:,}")
     return table
 

@@ -3,8 +3,9 @@
 What is resampled is the unit that was measured: a question, a document, a window of a text.
 """
 
+import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -20,6 +21,9 @@ SEED = 1
 """Of the resampling: the same data give the same interval."""
 
 PERMUTATIONS = 9_999
+MOST_CORRECTED = 20_000
+"""Units up to which the bootstrap's bias is corrected, which takes each of them out in turn; of more the
+plain percentiles are as good."""
 
 Values = npt.NDArray[np.float64]
 Statistic = Callable[[Values], float]
@@ -28,7 +32,7 @@ Statistic = Callable[[Values], float]
 
 @dataclass(frozen=True)
 class Interval:
-    """A figure and between what it lies, with 95 % confidence."""
+    """A figure and between what it lies, with 95 % confidence: the one shape that every score has."""
 
     value: float
     low: float
@@ -40,13 +44,30 @@ class Interval:
         """The same in another unit; `factor` is above 0."""
         return Interval(self.value * factor, self.low * factor, self.high * factor, self.count)
 
+    def exp(self) -> "Interval":
+        """e to its power, as a perplexity is of a loss; infinite where no float is so large."""
+        value, low, high = (
+            math.exp(x) if x < 700 else math.inf for x in (self.value, self.low, self.high)
+        )
+        return Interval(value, low, high, self.count)
+
     def shown(self, digits: int = 3) -> str:
         """As in `0.512 (0.480 to 0.551)`."""
         return f"{self.value:.{digits}f} ({self.low:.{digits}f} to {self.high:.{digits}f})"
 
+    def as_share(self) -> str:
+        """As in `51.2 % (48.0 to 55.1)`."""
+        value, low, high = (100 * x for x in (self.value, self.low, self.high))
+        return f"{value:.1f} % ({low:.1f} to {high:.1f})"
+
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
         return asdict(self)
+
+
+def read_interval(found: Mapping[str, Any]) -> Interval:
+    """What `Interval.as_dict`, or a score that has more beside it, says in a file of results."""
+    return Interval(found["value"], found["low"], found["high"], found["count"])
 
 
 def shown_p(p: float) -> str:
@@ -130,7 +151,7 @@ def _bootstrap(data: tuple[Values, ...], statistic: Any, count: int) -> Interval
 
     # BCa's correction takes each unit out in turn, which a resampling of few units can make no
     # number of; then the plain percentiles are taken.
-    for method in ("BCa", "percentile"):
+    for method in ("BCa", "percentile") if count <= MOST_CORRECTED else ("percentile",):
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             found = bootstrap(

@@ -33,12 +33,12 @@ class Proportion:
         return f"{100 * self.share:.1f} % ({100 * low:.1f} to {100 * high:.1f})"
 
     def as_dict(self) -> dict[str, float | int]:
-        """Plain JSON values."""
+        """Plain JSON values: those of an `intervals.Interval`, and how many are right."""
         low, high = self.interval()
         return {
-            "right": self.right,
-            "total": self.total,
-            "share": self.share,
+            "value": self.share,
             "low": low,
             "high": high,
+            "count": self.total,
+            "right": self.right,
         }

@@ -1,7 +1,7 @@
 """How a classifier's outputs are scored while it trains, where plain cross-entropy does not do.
 
-Each takes logits, float32 (texts, classes), and targets, int64 (texts,), and gives the summed loss,
-float32 (): what `Transformer.criterion` asks for.
+Each takes logits, float32 (texts, classes), and targets, int64 (texts,), and gives each text's loss,
+float32 (texts,): what `Transformer.criterion` asks for.
 """
 
 from collections.abc import Sequence
@@ -20,9 +20,9 @@ class WeightedClasses:
         self._weights = torch.tensor(weights, dtype=torch.float32)
 
     def __call__(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """The sum; targets are classes."""
+        """Of each text; targets are classes."""
         weights = self._weights.to(logits.device)
-        return F.cross_entropy(logits, targets, weights, reduction="sum")
+        return F.cross_entropy(logits, targets, weights, reduction="none")
 
 
 class ManyLabels:
@@ -33,13 +33,13 @@ class ManyLabels:
         self._yes = None if yes_weights is None else torch.tensor(yes_weights, dtype=torch.float32)
 
     def __call__(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """The sum; a target is the sum of 2**class over a text's classes."""
+        """Of each text; a target is the sum of 2**class over a text's classes."""
         yes = None if self._yes is None else self._yes.to(logits.device)
         wanted = bits_of(targets, logits.shape[1])
         losses = F.binary_cross_entropy_with_logits(
             logits, wanted, pos_weight=yes, reduction="none"
         )
-        return losses.mean(dim=1).sum()
+        return losses.mean(dim=1)
 
 
 def bits_of(targets: Tensor, classes: int) -> Tensor:

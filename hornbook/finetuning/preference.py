@@ -257,14 +257,18 @@ class PreferenceLoss:
 
     def __call__(self, model: Transformer, batch: Batch) -> Tensor:
         """The loss summed over the pairs, float32 ()."""
-        return self.figures(model, batch)["loss"]
+        return self.figures(model, batch)["loss"].sum()
 
     def count(self, batch: Batch) -> Tensor:
         """How many pairs there are; one that only fills a batch up is none."""
         return _real(batch).sum()
 
+    def counts(self, batch: Batch) -> Tensor:
+        """The same of each row: 1 or 0."""
+        return _real(batch).long()
+
     def figures(self, model: Transformer, batch: Batch) -> dict[str, Tensor]:
-        """Sums over the pairs: the loss, how often the chosen answer has the higher reward, and by
+        """Of each pair: the loss, how often the chosen answer has the higher reward, and by
         how much; both rewards."""
         said, counts = log_probabilities(model, batch)
         reference = torch.zeros_like(said)
@@ -274,11 +278,11 @@ class PreferenceLoss:
         real = _real(batch).to(said.device, non_blocking=True)
         margins = rewards[:, 0] - rewards[:, 1]
         return {
-            "loss": (losses * real).sum(),
-            "accuracy": ((margins > 0) * real).sum().float(),
-            "margin": (margins * real).sum(),
-            "chosen_reward": (rewards[:, 0] * real).sum(),
-            "rejected_reward": (rewards[:, 1] * real).sum(),
+            "loss": losses * real,
+            "accuracy": ((margins > 0) * real).float(),
+            "margin": margins * real,
+            "chosen_reward": rewards[:, 0] * real,
+            "rejected_reward": rewards[:, 1] * real,
         }
 
     def losses(self, said: Tensor, counts: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:

@@ -130,7 +130,7 @@ class Transformer(nn.Module):
         loss of each trained position, float32 (). None for plainly, and nothing."""
         self.criterion: Callable[[Tensor, Tensor], Tensor] | None = None
         """How a trainer scores the logits (rows, outputs) of trained positions against their
-        targets (rows,): a sum, float32 (). None for cross-entropy."""
+        targets (rows,): each one's loss, float32 (rows,). None for cross-entropy."""
         self.initialize(generator)
 
     def initialize(self, generator: torch.Generator | None = None) -> None:

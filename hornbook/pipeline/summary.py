@@ -9,6 +9,8 @@ from typing import Any
 from hornbook.corpus.split import SPLITS
 from hornbook.evaluation.answers import Answer
 from hornbook.evaluation.classification_report import absent_sentence
+from hornbook.evaluation.intervals import read_interval
+from hornbook.evaluation.units import hash_text
 from hornbook.model.config import ModelConfig
 from hornbook.model.transformer import count_parameters
 from hornbook.pipeline.context import Context, Part
@@ -76,15 +78,21 @@ def _headline(outcome: Outcome) -> list[tuple[str, str]]:
     figures = [(f"{parameters / 1e6:.2f} M", "parameters")]
     held_out = results.get("held_out")
     if held_out is not None:
-        figures.append((f"{held_out['loss']:.3f}", "held-out loss, nats a token"))
-        figures.append((f"{held_out['bits_per_byte']:.3f}", "bits a byte, held out"))
+        figures.append(_figure(held_out["loss"], "held-out loss, nats a token"))
+        figures.append(_figure(held_out["bits_per_byte"], "bits a byte, held out"))
     for found in outcome.classifiers:
-        figures.append((f"{found.results['accuracy']['share']:.1%}", f"right, {found.name}"))
+        figures.append(_figure(found.results["accuracy"], f"right, {found.name}"))
     for found in outcome.followers:
-        figures.append(
-            (f"{found.results['answers']['total']['share']:.1%}", f"right, {found.name}")
-        )
+        figures.append(_figure(found.results["answers"]["total"], f"right, {found.name}"))
     return figures
+
+
+def _figure(score: Mapping[str, Any], meaning: str) -> tuple[str, str]:
+    """A score in large, its interval beneath; of what is counted its share."""
+    found = read_interval(score)
+    if "right" in score:
+        return f"{found.value:.1%}", f"{meaning} ({found.low:.1%} to {found.high:.1%})"
+    return f"{found.value:.3f}", f"{meaning} ({found.low:.3f} to {found.high:.3f})"
 
 
 def _corpus_section(context: Context, part: Part) -> Section:
@@ -165,7 +173,7 @@ def _pretraining_section(pretrained: Pretrained) -> Section:
         lead=f"{results['parameters']:,} parameters, {results['steps']:,} steps, "
         f"{results['tokens']:,} tokens in {results['training_seconds']:.0f} s "
         f"({results['tokens_per_second']:,} tokens/s, MFU {results['mfu']:.1%}; "
-        f"{results['runtime']}).",
+        f"{results['runtime']}).{_hashes(results)}",
         tables=scores,
         plots=[picture_as_svg(pretrained.folder, "Pre-training")],
         samples=[*while_training, *at_the_end],
@@ -175,11 +183,12 @@ def _pretraining_section(pretrained: Pretrained) -> Section:
 def _scores_table(held_out: Mapping[str, Any]) -> Table:
     rows = [_scores_row(held_out["split"], held_out)]
     rows += (_scores_row(name, one) for name, one in held_out.get("sources", {}).items())
-    return Table(["split", "loss", "perplexity", "bits a byte", "tokens scored"], rows)
+    columns = ["split (95 % intervals)", "loss", "perplexity", "bits a byte", "tokens scored"]
+    return Table(columns, rows)
 
 
 def _scores_row(name: str, scores: Mapping[str, Any]) -> list[str]:
-    figures = [f"{scores[key]:.3f}" for key in ("loss", "perplexity", "bits_per_byte")]
+    figures = [_interval(scores[key]) for key in ("loss", "perplexity", "bits_per_byte")]
     return [name, *figures, f"{scores['tokens']:,}"]
 
 
@@ -194,21 +203,20 @@ def _classification_section(found: Sequence[Finetuned]) -> Section:
         [
             one.name,
             _share(one.results["accuracy"]),
-            _interval(one.results["macro_f1_interval"]),
+            _interval(one.results["macro_f1"]),
             f"{one.results['trained_parameters']:,}",
             f"{one.results['training_seconds']:.0f} s",
         ]
         for one in found
     ]
     rows += [
-        [name, _share(baseline), _interval(baseline["macro_f1_interval"]), "", ""]
+        [name, _share(baseline["accuracy"]), _interval(baseline["macro_f1"]), "", ""]
         for name, baseline in first["baselines"].items()
     ]
     by_class = [
         [
             c["label"],
-            *(f"{c[name]:.3f}" for name in ("precision", "recall")),
-            _interval({"value": c["f1"], "low": c["f1_low"], "high": c["f1_high"]}),
+            *(_interval(c[name]) for name in ("precision", "recall", "f1")),
             c["support"],
         ]
         for c in first["classes"]
@@ -218,7 +226,7 @@ def _classification_section(found: Sequence[Finetuned]) -> Section:
         "Classification",
         lead=f"{first['examples']['train']:,} labelled texts to learn from, "
         f"{first['examples']['test']:,} held out. The matrix and the classes are {found[0].name}'s. "
-        f"Intervals are of 95 %.{absent}",
+        f"Intervals are of 95 %.{absent}{_hashes(first)}",
         tables=[
             Table(["classifier", "right", "macro F1", "trained parameters", "training"], rows),
             Table(["class", "precision", "recall", "F1", "texts"], by_class),
@@ -241,14 +249,14 @@ def _certainty_tables(found: Sequence[Finetuned]) -> list[Table]:
     rows = []
     for one in calibrated:
         figures = one.results["calibration"]
-        names = ("temperature", "error_before", "error", "nll_before", "nll")
-        rows.append([one.name, *(f"{figures[name]:.3f}" for name in names)])
+        scores = (figures[name] for name in ("error_before", "error", "nll_before", "nll"))
+        rows.append([one.name, f"{figures['temperature']:.3f}", *map(_interval, scores)])
     columns = ["classifier", "temperature", "calibration error before", "after"]
     tables = [Table([*columns, "-log p before", "after"], rows)] if rows else []
     chosen = [(one.name, one.results["threshold"]) for one in found if one.results.get("threshold")]
     rows = [
         [name, f"{t['label']} from {t['threshold']:.3f} on"]
-        + [f"{t[part]:.3f}" for part in ("precision", "recall", "f1")]
+        + [_interval(t[part]) for part in ("precision", "recall", "f1")]
         for name, t in chosen
     ]
     columns = ["classifier", "threshold by the validation set", "precision", "recall", "F1"]
@@ -258,9 +266,10 @@ def _certainty_tables(found: Sequence[Finetuned]) -> list[Table]:
 
 def _decisions_table(one: Finetuned) -> Table:
     """How each class of several is decided."""
-    names = ("temperature", "threshold", "error_before", "error")
     rows = [
-        [decided["label"], *(f"{decided[name]:.3f}" for name in names)]
+        [decided["label"]]
+        + [f"{decided[name]:.3f}" for name in ("temperature", "threshold")]
+        + [_interval(decided[name]) for name in ("error_before", "error")]
         for decided in one.results["decisions"]
     ]
     columns = [f"{one.name}, by the validation set", "temperature", "given from"]
@@ -276,14 +285,15 @@ def _instruction_section(found: Sequence[Finetuned], answered: Sequence[Answer])
     rows.append(["together", *(_share(one.results["answers"]["total"]) for one in found)])
     bars = {
         one.name: {
-            name: score["share"] for name, score in one.results["answers"]["categories"].items()
+            name: score["value"] for name, score in one.results["answers"]["categories"].items()
         }
         for one in found
     }
     return Section(
         "Following instructions",
         lead=f"{found[0].results['examples']['train']:,} examples to learn from; right answers to "
-        "held-out questions, by exact match (with the 95 % interval).",
+        "held-out questions, by exact match (with the 95 % interval)."
+        f"{_hashes(found[0].results)}",
         tables=[Table(["category", *(one.name for one in found)], rows)],
         plots=[
             grouped_bars(bars, "right answers"),
@@ -299,25 +309,33 @@ def _preference_section(found: Sequence[Finetuned]) -> Section:
         [
             one.name,
             _share(one.results["preferred"]),
-            *(f"{one.results['held_out'][name]:.3f}" for name in names),
+            *(_interval(one.results["held_out"][name]) for name in names),
         ]
         for one in found
     ]
     return Section(
         "Preferences",
         lead=f"{found[0].results['examples']['train']:,} pairs to learn from; how often the answer that "
-        "people chose has the higher reward, in pairs held out (with the 95 % interval).",
+        "people chose has the higher reward, in pairs held out (with the 95 % interval)."
+        f"{_hashes(found[0].results)}",
         tables=[Table(["model", "chosen preferred", *(n.replace("_", " ") for n in names)], rows)],
         plots=[picture_as_svg(one.folder, one.name) for one in found],
     )
 
 
 def _share(score: Mapping[str, Any]) -> str:
-    return f"{score['share']:.1%} ({score['low']:.1%} to {score['high']:.1%})"
+    return read_interval(score).as_share()
 
 
 def _interval(found: Mapping[str, Any]) -> str:
-    return f"{found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f})"
+    return read_interval(found).shown()
+
+
+def _hashes(results: Mapping[str, Any]) -> str:
+    """A sentence that says by what two figures can be told to be of the same."""
+    if "prompts_sha256" not in results:
+        return ""
+    return f" {hash_text(results['prompts_sha256'], results['settings_sha256'])}."
 
 
 def _settings_section(config: ModelConfig) -> Section:

@@ -14,11 +14,14 @@ from filelock import FileLock, Timeout
 from hornbook import __version__, artifact
 from hornbook.console import console
 from hornbook.errors import HornbookError
+from hornbook.evaluation.units import Measured, write_units
 
 KEY = "key.json"
 """In each stage's folder: the settings and inputs that it was, or is being, made from."""
 RESULTS = "results.json"
 """What a training stage found; there once it is complete."""
+FORMAT = 2
+"""Of results. A finished stage with another one's is measured anew, from its last checkpoint."""
 SOURCES = "sources"
 """The folder of the corpora and token stores of a mixture, one folder for each."""
 PREVIOUS = "previous"
@@ -126,7 +129,7 @@ def finished(path: Path) -> dict[str, Any] | None:
         results: dict[str, Any] = json.loads((path / RESULTS).read_text("utf-8"))
     except (FileNotFoundError, ValueError):
         return None
-    return results
+    return results if results.get("format") == FORMAT else None
 
 
 def results_of(path: Path) -> dict[str, Any]:
@@ -141,10 +144,24 @@ def results_of(path: Path) -> dict[str, Any]:
     return results
 
 
-def finish(path: Path, results: Mapping[str, Any]) -> dict[str, Any]:
-    """Write a training stage's results, which marks it complete."""
-    artifact.write_text(path / RESULTS, json.dumps(results, indent=2) + "\n")
-    return dict(results)
+def finish(
+    path: Path, results: Mapping[str, Any], measured: Measured | None = None
+) -> dict[str, Any]:
+    """Write a training stage's results, which marks it complete.
+
+    Beside its scores stand the SHA-256 of what it was measured on and of all settings and inputs that
+    decided what came out.
+
+    Args:
+        measured: what was found of each unit; None where nothing was held out.
+    """
+    hashes = {"settings_sha256": artifact.hash_json(_read_key(path))}
+    if measured is not None:
+        write_units(path, measured)
+        hashes["prompts_sha256"] = measured.prompts
+    whole = {"format": FORMAT, **results, **hashes}
+    artifact.write_text(path / RESULTS, json.dumps(whole, indent=2) + "\n")
+    return whole
 
 
 def announce(stage: str, state: str, text: str = "") -> None:

@@ -38,9 +38,9 @@ def _curves(
         axes = figure.add_subplot()
         if diagonal:
             axes.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle=":")
-        drawn = sorted(curves, key=lambda one: one[area])[:MOST_CURVES]
+        drawn = sorted(curves, key=lambda one: one[area]["value"])[:MOST_CURVES]
         for number, one in enumerate(drawn):
-            label = f"{one['label']} ({one[area]:.3f})"
+            label = f"{one['label']} ({one[area]['value']:.3f})"
             axes.plot(one[across], one[up], color=COLOURS[number], linewidth=1.4, label=label)
         _unit_square(axes, title, xlabel, ylabel)
         add_legend(axes, loc="lower right" if diagonal else "lower left")

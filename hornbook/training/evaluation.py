@@ -1,9 +1,11 @@
 """How well a model predicts data held out."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -13,6 +15,18 @@ from hornbook.runtime import Runtime
 from hornbook.sampling.batch import Batch
 from hornbook.training.objective import NEXT_TOKEN, Loss, check_ids
 from hornbook.training.parallel import ALONE, Parallel
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The same of each row that was scored, such as a window or an example, in their order."""
+
+    counts: Floats
+    """Positions of each, or what else the loss counts: (rows,)."""
+    sums: Mapping[str, Floats]
+    """Of each the sum of every figure over them, (rows,); "loss" first."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +41,8 @@ class Score:
     """By name, where held-out data of several sources were scored each by itself."""
     others: Mapping[str, float] = field(default_factory=dict)
     """Means of what else the loss measures."""
+    rows: Rows | None = field(default=None, compare=False, repr=False)
+    """What its interval is computed from; None of a score that was only noted down."""
 
     @property
     def perplexity(self) -> float:
@@ -56,7 +72,11 @@ class Score:
 def pooled(scores: Mapping[str, Score]) -> Score:
     """One score of several sources: the mean over all their positions, each source's beside it."""
     tokens = sum(score.tokens for score in scores.values())
-    return Score(sum(score.nats for score in scores.values()) / tokens, tokens, dict(scores))
+    loss = sum(score.nats for score in scores.values()) / tokens
+    known = [score.rows for score in scores.values() if score.rows is not None]
+    sums = {"loss": np.concatenate([some.sums["loss"] for some in known])} if known else {}
+    rows = Rows(np.concatenate([some.counts for some in known]), sums) if known else None
+    return Score(loss, tokens, dict(scores), rows=rows)
 
 
 @torch.no_grad()
@@ -78,25 +98,45 @@ def evaluate(
     was_training = model.training
     model.eval()
     try:
-        sums: list[Tensor] = []  # of each batch, (figures,)
+        found: list[Tensor] = []  # of each batch, (1 + figures, rows): counts first
         names: list[str] = []
-        count = 0
         for batch in batches:
             check_ids(model, batch)
             with runtime.autocast():
                 figures = loss.figures(model, batch)
             names = list(figures)
-            sums.append(torch.stack(list(figures.values())))
-            count += int(loss.count(batch))
+            counts = loss.counts(batch).to(figures["loss"].device, figures["loss"].dtype)
+            found.append(torch.stack([counts, *figures.values()]))
     finally:
         model.train(was_training)
-    count = int(parallel.sum(torch.tensor(count)))
+    rows = _of_all(found, parallel)  # (1 + figures, rows)
+    count = int(rows[0].sum())
     if not count:
         raise HornbookError(
             "there is nothing to evaluate: the data held out have no trained position; "
             "give more text or a larger share to validation."
         )
+    sums = dict(zip(names, rows[1:], strict=True))
+    means = {name: float(each.sum()) / count for name, each in sums.items()}
+    return Score(means.pop("loss"), count, others=means, rows=Rows(rows[0], sums))
+
+
+def _of_all(found: Sequence[Tensor], parallel: Parallel) -> Floats:
+    """What all processes have found of their shares of each batch, the rows in the order of the data.
+
+    A row with nothing to score is left out, such as one that fills a short batch up.
+
+    Args:
+        found: of each batch, (figures, rows): counts first, the same shape in every process.
+    """
+    if not found:
+        return np.zeros((2, 0))
     # Moved once at the end, so that a GPU is not waited for at every batch.
-    totals = parallel.sum(torch.stack(sums).cpu().double().sum(dim=0)).tolist()
-    means = {name: total / count for name, total in zip(names, totals, strict=True)}
-    return Score(means.pop("loss"), count, others=means)
+    own = torch.cat([*found], dim=1).cpu().double()  # (figures, rows of all batches)
+    shares = own.new_zeros((parallel.data_size, *own.shape))
+    shares[parallel.data_rank] = own
+    widths = [one.shape[1] for one in found]
+    batches = torch.split(parallel.sum(shares), widths, dim=2)  # each (shares, figures, rows)
+    together = torch.cat([part.transpose(0, 1).flatten(1) for part in batches], dim=1)
+    rows: Floats = together[:, together[0] > 0].numpy()
+    return rows

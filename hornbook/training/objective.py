@@ -33,8 +33,13 @@ class Loss(Protocol):
         """How many units the batch has, int64 ()."""
         ...
 
+    def counts(self, batch: Batch) -> Tensor:
+        """How many units each row of the batch has, int64 (batch,)."""
+        ...
+
     def figures(self, model: Transformer, batch: Batch) -> dict[str, Tensor]:
-        """What is measured on data held out, each summed over the units, float32 (): "loss" first."""
+        """What is measured on data held out, "loss" first: each row's sum over its units, float32
+        (batch,)."""
         ...
 
 
@@ -49,9 +54,13 @@ class NextToken:
         """How many positions are trained."""
         return (batch.targets != IGNORE).sum()
 
+    def counts(self, batch: Batch) -> Tensor:
+        """The same of each row."""
+        return (batch.targets != IGNORE).sum(dim=1)
+
     def figures(self, model: Transformer, batch: Batch) -> dict[str, Tensor]:
         """The loss alone."""
-        return {"loss": self(model, batch)}
+        return {"loss": row_losses(model, batch)}
 
 
 NEXT_TOKEN = NextToken()
@@ -71,10 +80,36 @@ def loss_sum(model: Transformer, batch: Batch) -> tuple[Tensor, Tensor]:
         loss: float32, (), differentiable; zero when nothing is trained.
         count: int64, (), on the batch's device.
     """
+    rows, targets, trained, added = _trained_rows(model, batch)
+    count = torch.tensor(trained.numel(), device=batch.targets.device)
+    loss = _loss_of_rows(model, rows, targets)
+    return (loss if added is None else loss + added * trained.numel()), count
+
+
+@torch.no_grad()
+def row_losses(model: Transformer, batch: Batch) -> Tensor:
+    """The same for each row of a batch by itself, without gradients: float32 (batch,)."""
+    rows, targets, trained, _ = _trained_rows(model, batch)
+    if model.criterion is not None:
+        losses = model.criterion(model.head(rows).float(), targets)
+    else:
+        losses = torch.cat(
+            [
+                F.cross_entropy(model.head(some).float(), wanted, reduction="none")
+                for some, wanted in _chunks(rows, targets, _rows_at_once(model.head, rows))
+            ]
+        )
+    owner = (trained // batch.targets.shape[1]).to(rows.device, non_blocking=True)  # (trained,)
+    sums = torch.zeros(len(batch.targets), dtype=losses.dtype, device=rows.device)
+    return sums.index_add(0, owner, losses)
+
+
+def _trained_rows(model: Transformer, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    """What the model made of each trained position, (trained, embed_dim), and its target, (trained,), on
+    the model's device; where it is in the batch, (trained,); and what `_hidden` adds."""
     device = next(model.parameters()).device
     targets = batch.targets.flatten()  # (batch * tokens,)
     trained = (targets != IGNORE).nonzero().squeeze(1)  # (trained,)
-    count = torch.tensor(trained.numel(), device=targets.device)
 
     documents = batch.documents
     if documents is not None:
@@ -85,9 +120,7 @@ def loss_sum(model: Transformer, batch: Batch) -> tuple[Tensor, Tensor]:
     if trained.numel() < targets.numel():
         rows = rows[trained.to(device, non_blocking=True)]  # (trained, embed_dim)
         targets = targets[trained]
-    targets = targets.to(device, non_blocking=True)
-    loss = _loss_of_rows(model, rows, targets)
-    return (loss if added is None else loss + added * trained.numel()), count
+    return rows, targets.to(device, non_blocking=True), trained, added
 
 
 def _hidden(
@@ -102,7 +135,7 @@ def _hidden(
 def _loss_of_rows(model: Transformer, rows: Tensor, targets: Tensor) -> Tensor:
     """The loss of (trained, embed_dim) summed, float32 ()."""
     if model.criterion is not None:
-        return model.criterion(model.head(rows).float(), targets)
+        return model.criterion(model.head(rows).float(), targets).sum()
     if model.loss_in_training is not None and model.training and torch.is_grad_enabled():
         return model.loss_in_training(rows, model.head.weight, targets)
     return _nll(rows, model.head, targets)
@@ -110,10 +143,9 @@ def _loss_of_rows(model: Transformer, rows: Tensor, targets: Tensor) -> Tensor:
 
 def _nll(rows: Tensor, head: nn.Linear, targets: Tensor) -> Tensor:
     """Sum of -log p(target), float32, (); many logits are made and used a chunk at a time."""
-    at_once = CPU_LOGITS_AT_ONCE if rows.device.type == "cpu" else GPU_LOGITS_AT_ONCE
-    if rows.shape[0] * head.out_features <= at_once:
+    if rows.shape[0] * head.out_features <= _logits_at_once(rows):
         return _nll_of_chunk(rows, head, targets)
-    chunk = max(at_once // head.out_features, LEAST_ROWS)
+    chunk = _rows_at_once(head, rows)
     if not torch.is_grad_enabled():
         losses = [_nll_of_chunk(r, head, t) for r, t in _chunks(rows, targets, chunk)]
         return torch.stack(losses).sum()
@@ -132,6 +164,14 @@ def _nll(rows: Tensor, head: nn.Linear, targets: Tensor) -> Tensor:
         return loss.detach(), *torch.autograd.grad(loss, [leaf, *trained])
 
     return loss_in_chunks(by_autograd, chunk, targets, rows, *trained)
+
+
+def _logits_at_once(rows: Tensor) -> int:
+    return CPU_LOGITS_AT_ONCE if rows.device.type == "cpu" else GPU_LOGITS_AT_ONCE
+
+
+def _rows_at_once(head: nn.Linear, rows: Tensor) -> int:
+    return max(_logits_at_once(rows) // head.out_features, LEAST_ROWS)
 
 
 def _is_plain(head: nn.Linear) -> bool:

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from hornbook.cli import _run
+from hornbook.evaluation.intervals import read_interval
 from hornbook.pipeline.measuring.classify_file import classified_side_by_side
 from hornbook.pipeline.models.bundle import default_runtime, load_bundle
 from tests.cli.tiny import TINY
@@ -61,8 +62,10 @@ def test_a_table_of_the_users(
     assert ("reliability" in pictures) == ("calibration" in results) == (not several)
     assert ("decisions" in results) == several
     page = (run / "report.html").read_text("utf-8")
-    low, high = (results["macro_f1_interval"][end] for end in ("low", "high"))
-    assert f"{results['macro_f1']:.3f} ({low:.3f} to {high:.3f})" in page
+    assert read_interval(results["macro_f1"]).shown() in page
+    area = read_interval(results["curves"][0]["auc"])
+    assert area.low <= area.value <= area.high
+    assert f"prompts {results['prompts_sha256'][:12]}, settings" in page
     assert "TF-IDF and logistic regression" in page
     capfd.readouterr()
 

@@ -35,7 +35,7 @@ def test_a_recipe_with_a_path_and_a_table_is_all_that_is_needed(
     run = tmp_path / "run"
     assert _run(["finetune", "classify", str(recipe), f"run.directory={run}"]) == 0
     results = json.loads((run / "classify-full" / "results.json").read_text("utf-8"))
-    assert results["accuracy"]["share"] > 0.6
+    assert results["accuracy"]["value"] > 0.6
     (tmp_path / "in.jsonl").write_text('{"text": "cheap prizes"}\n{"text": "no"}\n')
     for mode in ("lora", "full"):  # the adapter was trained on four bits, and is used on the floats
         out = tmp_path / f"{mode}.jsonl"

@@ -45,8 +45,11 @@ def test_a_model_is_taught_what_is_preferred(
     assert "the reference model has read" in printed
     folder = tmp_path / "run" / f"prefer-{mode}"
     results = json.loads((folder / "results.json").read_text())
-    assert results["held_out"]["margin"] > 0
-    assert results["held_out"]["loss"] < 0.6931
+    margin, loss = results["held_out"]["margin"], results["held_out"]["loss"]
+    assert margin["low"] <= margin["value"] <= margin["high"]
+    assert margin["value"] > 0
+    assert loss["value"] < 0.6931
+    assert results["preferred"]["count"] == margin["count"]
     evaluations = read_metrics(folder / "metrics.jsonl", "evaluation")
     assert {"loss", "accuracy", "margin", "chosen_reward"} <= evaluations[-1].keys()
     assert "Preferences" in (tmp_path / "run" / "report.html").read_text()

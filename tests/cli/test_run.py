@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,55 @@ def test_every_stage_leaves_its_results(run_directory: Path) -> None:
         assert shown in report
     assert "<script" not in report
     assert "http://" not in report.replace("http://www.w3.org", "").replace("http://purl.org", "")
+
+
+def test_every_score_has_its_interval_and_its_hashes(run_directory: Path) -> None:
+    for stage in ("pretrain", *STAGES):
+        results = json.loads((run_directory / stage / "results.json").read_text())
+        assert list(_bare(results)) == [], stage
+        units = json.loads((run_directory / stage / "units.json").read_text())
+        assert results["prompts_sha256"] == units["prompts_sha256"]
+        assert len(results["settings_sha256"]) == len(results["validation_prompts_sha256"]) == 64
+        report = (run_directory / "report.html").read_text()
+        assert f"prompts {results['prompts_sha256'][:12]}" in report
+    held_out = json.loads((run_directory / "pretrain" / "results.json").read_text())["held_out"]
+    for score in (held_out["loss"], held_out["perplexity"], held_out["bits_per_byte"]):
+        assert score["low"] < score["value"] < score["high"]
+
+
+NO_SCORES = {"training_seconds", "mfu", "temperature", "threshold", "probability", "bins"}
+
+
+def _bare(found: object, name: str = "") -> Iterator[str]:
+    """Numbers with a fraction that stand in results without an interval."""
+    if isinstance(found, dict) and not {"value", "low", "high", "count"} <= found.keys():
+        for key, value in found.items():
+            if key not in NO_SCORES:
+                yield from _bare(value, f"{name}.{key}")
+    elif isinstance(found, list):
+        for value in found:
+            if not isinstance(value, float):  # else a curve's points
+                yield from _bare(value, name)
+    elif isinstance(found, float):
+        yield name
+
+
+def test_results_of_an_older_form_are_measured_anew_and_nothing_is_trained(
+    tmp_path: Path, run_directory: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    copy = tmp_path / "copy"
+    subprocess.run(["cp", "-r", str(run_directory), str(copy)], check=True)
+    found = {}
+    for stage in ("pretrain", "instruct-lora"):
+        path = copy / stage / "results.json"
+        found[path] = json.loads(path.read_text())
+        path.write_text(json.dumps({**found[path], "format": 1, "held_out": {"loss": 1.5}}))
+    assert _run(["quickstart", *TINY, f"run.directory={copy}"]) == 0
+    assert capfd.readouterr().out.count("unchanged") == 3 + len(STAGES) - 1
+    for path, before in found.items():
+        again = json.loads(path.read_text())
+        for name in ("validation_loss", "held_out", "answers", "units", "prompts_sha256"):
+            assert again.get(name) == before.get(name)
 
 
 def test_a_second_run_changes_nothing(

@@ -70,6 +70,34 @@ def test_figures_of_other_stages(run_directory: Path, tmp_path: Path, capfd: Cap
     assert "No setting differs" in printed
 
 
+def test_runs_measured_on_the_same_are_paired(
+    run_directory: Path, tmp_path: Path, capfd: Capture
+) -> None:
+    copy = Path(shutil.copytree(run_directory, tmp_path / "copy"))
+    arguments = ["--stage", "classify-lora", "--to", str(tmp_path)]
+    units = copy / "classify-lora" / "units.json"
+    tree = json.loads(units.read_text())
+    right = tree["figures"]["right"]["values"]
+    changed = right.index(1.0)
+    right[changed] = 0.0
+    units.write_text(json.dumps(tree))
+    assert _run(["compare", str(run_directory), str(copy), *arguments]) == 0
+    page = (tmp_path / "comparison.html").read_text()
+    for said in (capfd.readouterr().out, page):
+        assert "tiny less copy" in said
+        assert "McNemar, exact" in said
+        assert f"{1 / len(right):.4f} (" in said
+        assert "paired permutations" in said  # macro F1
+    units.write_text(json.dumps({**tree, "prompts_sha256": "of others"}))
+    assert _run(["compare", str(run_directory), str(copy), *arguments]) == 0
+    printed = capfd.readouterr().out
+    assert "No paired test of tiny with copy: measured on other held-out examples" in printed
+    units.write_text("{}")
+    assert "units.json is damaged" in refused(
+        capfd, "compare", run_directory, copy, "--stage", "classify-lora"
+    )
+
+
 def test_what_cannot_be_compared(
     run_directory: Path, other: Path, tmp_path: Path, capfd: Capture
 ) -> None:

@@ -62,8 +62,8 @@ def test_examples_show_right_and_wrong_of_each_category() -> None:
 
 def test_as_dict_is_json_and_tables_show_user_text_literally() -> None:
     tree = json.loads(json.dumps(REPORT.as_dict()))
-    assert tree["total"]["share"] == 0.5
-    assert tree["categories"]["who"]["total"] == 2
+    assert tree["total"]["value"] == 0.5
+    assert tree["categories"]["who"]["count"] == 2
     console = Console(width=120)
     with console.capture() as capture:
         console.print(REPORT, answer_table(REPORT.answers))

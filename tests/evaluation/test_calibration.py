@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import log_loss, roc_auc_score
+from scipy.stats import bootstrap
+from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 
 from hornbook.evaluation.calibration import (
     at_threshold,
@@ -19,7 +20,7 @@ from hornbook.evaluation.calibration import (
     scaled,
     scaled_yes,
 )
-from hornbook.evaluation.curves import curves
+from hornbook.evaluation.curves import areas, curves
 
 
 def drawn(n: int = 4000, sharper: float = 3.0) -> tuple[np.ndarray, np.ndarray]:
@@ -37,8 +38,10 @@ def test_the_temperature_undoes_what_was_done_to_the_logits() -> None:
     temperature = fit_temperature(sharp, labels)
     assert temperature == pytest.approx(3.0, rel=0.1)
     found = calibrate(sharp, labels, temperature)
-    assert found.error < 0.03 < 0.15 < found.error_before
-    assert found.nll < found.nll_before
+    assert found.error.value < 0.03 < 0.15 < found.error_before.low
+    assert found.nll.value == pytest.approx(nll(scaled(sharp, temperature), labels))
+    assert found.nll.high < found.nll_before.low
+    assert found.error.value == pytest.approx(expected_error(found.bins))
     assert fit_temperature(sharp[:0], labels[:0]) == 1.0
 
 
@@ -67,8 +70,9 @@ def test_the_threshold_with_the_best_f1() -> None:
     threshold = choose_threshold(scores, true)
     assert 0.2 < threshold <= 0.35  # 2 of 3 right and none missed: F1 0.8
     reached = at_threshold("spam", scores, true, threshold)
-    assert (reached.precision, reached.recall) == (2 / 3, 1.0)
-    assert reached.f1 == pytest.approx(0.8)
+    assert (reached.precision.value, reached.recall.value) == (2 / 3, 1.0)
+    assert reached.f1.value == pytest.approx(0.8)
+    assert reached.f1.low < 0.8 < reached.f1.high
     assert choose_threshold(scores, np.zeros(5, dtype=bool)) == 0.5
 
 
@@ -77,11 +81,37 @@ def test_curves_are_scikit_learns_and_leave_out_what_cannot_be_drawn() -> None:
     true = labels[:, None] == np.arange(3)
     found = curves(["a", "b", "c"], true, sharp)
     for number, one in enumerate(found):
-        assert one.auc == pytest.approx(roc_auc_score(true[:, number], sharp[:, number]))
+        of_one = true[:, number], sharp[:, number]
+        assert one.auc.value == pytest.approx(roc_auc_score(*of_one))
+        assert one.average_precision.value == pytest.approx(average_precision_score(*of_one))
         assert len(one.recall) <= 200
         assert (one.recall[-1], one.recall[0]) == (0.0, 1.0)
     true[:, 1] = False
     assert [one.label for one in curves(["a", "b", "c"], true, sharp)] == ["a", "c"]
+
+
+def test_areas_of_texts_drawn_again_are_scikit_learns_of_those_texts() -> None:
+    generator = np.random.default_rng(4)
+    true = generator.random(60) < 0.4
+    scores = (true + generator.normal(size=60)).round(1)  # with ties
+    chosen = generator.integers(0, 60, size=(3, 60))
+    counts = np.stack([np.bincount(row, minlength=60) for row in chosen]).astype(float)
+    expected = [
+        (roc_auc_score(true[row], scores[row]), average_precision_score(true[row], scores[row]))
+        for row in chosen
+    ]
+    np.testing.assert_allclose(areas(true, scores, counts), expected)
+    (found,) = curves(["it"], true[:, None], scores[:, None])
+    theirs = bootstrap(
+        (true, scores),
+        lambda a, b: roc_auc_score(a, b) if 0 < a.sum() < len(a) else 0.5,
+        paired=True,
+        vectorized=False,
+        n_resamples=500,
+        method="percentile",
+        rng=np.random.default_rng(0),
+    ).confidence_interval
+    assert (found.auc.low, found.auc.high) == pytest.approx((theirs.low, theirs.high), abs=0.03)
 
 
 def test_each_label_has_its_own_temperature_and_threshold() -> None:
@@ -95,7 +125,7 @@ def test_each_label_has_its_own_temperature_and_threshold() -> None:
     np.testing.assert_allclose(honest, 1 / (1 + np.exp(-logits)), atol=0.02)
     found = decisions(["x", "y"], sharpened, true, temperatures, [0.4, 0.5])
     assert [one.threshold for one in found] == [0.4, 0.5]
-    assert all(one.error < 0.03 < one.error_before for one in found)
+    assert all(one.error.value < 0.03 < one.error_before.low for one in found)
     thresholds = choose_thresholds(honest, true)
     assert thresholds[0] == choose_threshold(honest[:, 0], true[:, 0])
 

@@ -5,9 +5,10 @@ import json
 import numpy as np
 import pytest
 from scipy.stats import bootstrap
-from sklearn.metrics import f1_score
+from sklearn.metrics import f1_score, precision_score, recall_score
 
 from hornbook.evaluation.class_scores import class_scores
+from hornbook.evaluation.intervals import Interval
 
 
 def drawn(n: int = 300, classes: int = 3) -> tuple[np.ndarray, np.ndarray]:
@@ -21,7 +22,10 @@ def test_figures_are_scikit_learns_and_intervals_scipys() -> None:
     true, given = drawn()
     found = class_scores(["a", "b", "c"], true, given)
     expected = f1_score(true, given, average=None)
-    assert [score.f1 for score in found.classes] == pytest.approx(expected.tolist())
+    for name, theirs in (("precision", precision_score), ("recall", recall_score)):
+        ours = [getattr(score, name).value for score in found.classes]
+        assert ours == pytest.approx(theirs(true, given, average=None).tolist())
+    assert [score.f1.value for score in found.classes] == pytest.approx(expected.tolist())
     assert found.macro_f1.value == pytest.approx(expected.mean())
     assert [score.support for score in found.classes] == true.sum(axis=0).tolist()
     for number, score in enumerate(found.classes):
@@ -34,9 +38,9 @@ def test_figures_are_scikit_learns_and_intervals_scipys() -> None:
             method="percentile",
             rng=np.random.default_rng(0),
         ).confidence_interval
-        assert (score.f1_low, score.f1_high) == pytest.approx((theirs.low, theirs.high), abs=0.02)
+        assert (score.f1.low, score.f1.high) == pytest.approx((theirs.low, theirs.high), abs=0.02)
     assert found.macro_f1.low < found.macro_f1.value < found.macro_f1.high
-    widths = [one.f1_high - one.f1_low for one in found.classes]
+    widths = [one.f1.high - one.f1.low for one in found.classes]
     assert found.macro_f1.high - found.macro_f1.low < max(widths)
 
 
@@ -46,7 +50,7 @@ def test_a_class_without_a_text_is_named_and_not_counted_as_0() -> None:
     found = class_scores(["a", "b", "c"], true, given)
     assert found.absent == ["c"]
     assert found.macro_f1.value == pytest.approx((0.8 + 2 / 3) / 2)
-    assert (found.classes[2].f1, found.classes[2].f1_low, found.classes[2].f1_high) == (0, 0, 0)
+    assert found.classes[2].f1 == Interval(0, 0, 0, 4)
     json.dumps(found.as_dict(), allow_nan=False)
 
 

@@ -46,3 +46,17 @@ def test_bits_per_byte_by_hand() -> None:
 
 def test_perplexity_of_a_hopeless_model_is_infinite() -> None:
     assert Score(loss=1e4, tokens=1).perplexity == math.inf
+
+
+def test_rows_are_scored_each_by_itself_and_empty_ones_left_out() -> None:
+    model = tiny_model()
+    batches = [random_batch(1, rows=3), random_batch(2, rows=2)]
+    batches[1].targets[1] = IGNORE
+    score = evaluate(model, batches, CPU)
+    assert score.rows is not None
+    assert len(score.rows.counts) == 4
+    whole = [(batch, row) for batch in batches for row in range(len(batch.inputs))][:4]
+    alone = [evaluate(model, [batch.rows(row, row + 1)], CPU) for batch, row in whole]
+    assert score.rows.counts.tolist() == [one.tokens for one in alone]
+    assert score.rows.sums["loss"].tolist() == pytest.approx([one.nats for one in alone])
+    assert score.rows.sums["loss"].sum() == pytest.approx(score.nats)

@@ -33,7 +33,10 @@ from hornbook.evaluation.classification_report import (
     tfidf_baseline,
 )
 from hornbook.evaluation.curves import curves
+from hornbook.evaluation.f1 import MACRO, f1_counts
+from hornbook.evaluation.units import Measured, Units
 from hornbook.finetuning.classification import LabelledSplits
+from hornbook.pipeline.measuring.measure import hash_labelled
 from hornbook.report.classifier_plots import precision_recall, reliability, roc
 from hornbook.report.plots import confusion_matrix
 
@@ -60,6 +63,8 @@ class Scores:
     """Of the test set, with the temperature."""
     results: dict[str, Any]
     """Plain JSON values."""
+    measured: Measured
+    """Of each text of the test set, whether it is right, and what macro F1 counts."""
 
     def facts(self) -> dict[str, Any]:
         """What a classifier's folder notes, to decide by."""
@@ -95,7 +100,19 @@ def measure_classifier(classify: Classify, splits: LabelledSplits, name: str) ->
             tempered_validation = scaled(validation, temperature)
             known = _true(splits, chosen_on)
             results["threshold"] = _threshold(splits, tempered_validation, known, given, true)
-    return Scores(splits, test, temperature, thresholds, report, given, results)
+    classes = _given(given, thresholds)
+    right = Units((classes == true).all(axis=1).astype(np.float64))
+    figures = {"right": right, MACRO: Units(f1_counts(classes, true))}
+    measured = Measured(hash_labelled(test), figures)
+    return Scores(splits, test, temperature, thresholds, report, given, results, measured)
+
+
+def _given(probabilities: Probabilities, thresholds: Sequence[float] | None) -> Truth:
+    """Which texts are taken for which class, bool (texts, classes)."""
+    if thresholds is not None:
+        return np.asarray(probabilities >= np.asarray(thresholds))
+    best = probabilities.argmax(axis=1)
+    return np.asarray(best[:, None] == np.arange(probabilities.shape[1]))
 
 
 def _fitted(

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 from rich.console import Group, RenderableType
 from rich.table import Table
-from rich.text import Text
 
 from hornbook import artifact
 from hornbook.corpus.files import parse_json, read_text
@@ -27,17 +26,22 @@ from hornbook.evaluation.intervals import (
     ratio_interval,
 )
 from hornbook.evaluation.text_losses import text_losses, window_losses
+from hornbook.evaluation.units import hash_text
 from hornbook.finetuning.classification import labels_of
 from hornbook.finetuning.conversations import read_conversations
 from hornbook.inference.answers import ANSWER_TOKENS
 from hornbook.pipeline.measuring.classifier_scores import report_of
 from hornbook.pipeline.measuring.classify_file import decide
-from hornbook.pipeline.measuring.measure import answer_all, labelled_for
+from hornbook.pipeline.measuring.measure import (
+    answer_all,
+    hash_conversations,
+    hash_labelled,
+    labelled_for,
+)
 from hornbook.pipeline.models.bundle import Bundle
 
 CONVERSATIONS = (".json", ".jsonl", ".csv", ".tsv")
 """Data that a follower of instructions is asked; on any other it is measured as a language model."""
-HASH_SHOWN = 12
 FEW = 8
 """Documents; of fewer, their paragraphs are compared."""
 
@@ -92,8 +96,7 @@ class Evaluation:
 
     def __rich__(self) -> Group:
         """The figures, and the first digits of the hashes."""
-        hashes = f"prompts {self.prompts[:HASH_SHOWN]}, settings {self.settings[:HASH_SHOWN]}"
-        return Group(self.shown, Text(f"SHA-256: {hashes}", style="dim"))
+        return Group(self.shown, hash_text(self.prompts, self.settings))
 
 
 def evaluate_model(
@@ -138,7 +141,7 @@ def _answers(
         names = str(bundle.path), str(against.path)
         parts = [found.table(names[0]), other.table(names[1])]
         parts.append(comparison_table(*names, comparisons))
-    prompts = [[asdict(message) for message in talk.messages] for talk in asked]
+    prompts = hash_conversations(asked)
     return _evaluation(found.as_dict(), parts, prompts, bundle, options, comparisons, against)
 
 
@@ -167,7 +170,7 @@ def _classification(
         comparisons[MACRO] = compare_macro_f1(counts, theirs)
         parts.append(comparison_table(str(bundle.path), str(against.path), comparisons))
     scores = {name: value for name, value in report.as_dict().items() if name != "wrong"}
-    prompts = [[example.text, example.label] for example in examples]
+    prompts = hash_labelled(examples)
     return _evaluation(scores, parts, prompts, bundle, options, comparisons, against)
 
 
@@ -207,9 +210,7 @@ def _perplexity(
     tokens = int(found.tokens.sum())
     figures = {
         "loss": loss,
-        "perplexity": Interval(
-            float(np.exp(loss.value)), float(np.exp(loss.low)), float(np.exp(loss.high)), loss.count
-        ),
+        "perplexity": loss.exp(),
         "bits_per_byte": loss.times(tokens / np.log(2) / byte_count),
     }
     comparisons = {}
@@ -219,7 +220,8 @@ def _perplexity(
         parts.append(comparison_table(str(bundle.path), str(against.path), comparisons))
     scores: dict[str, Any] = {name: interval.as_dict() for name, interval in figures.items()}
     scores |= {"documents": len(documents), "tokens": tokens, "bytes": byte_count}
-    return _evaluation(scores, parts, documents, bundle, options, comparisons, against)
+    prompts = artifact.hash_json(documents)
+    return _evaluation(scores, parts, prompts, bundle, options, comparisons, against)
 
 
 def _loss_table(figures: dict[str, Interval], documents: int, tokens: int) -> Table:
@@ -256,7 +258,7 @@ def _bits_compared(
 def _evaluation(
     scores: dict[str, Any],
     parts: list[RenderableType],
-    prompts: Sequence[Any],
+    prompts: str,
     bundle: Bundle,
     options: EvaluationOptions,
     comparisons: dict[str, Comparison],
@@ -272,7 +274,7 @@ def _evaluation(
     return Evaluation(
         scores,
         Group(*parts),
-        artifact.hash_json(prompts),
+        prompts,
         artifact.hash_json(settings),
         comparisons,
     )

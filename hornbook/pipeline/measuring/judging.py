@@ -10,7 +10,7 @@ from hornbook.errors import HornbookError
 from hornbook.evaluation.endpoint import Endpoint, EndpointSettings
 from hornbook.evaluation.judge import RUBRIC, Duels, Scores, compare_pairs, score_by_rubric
 from hornbook.finetuning.conversations import read_conversations
-from hornbook.pipeline.measuring.measure import answer_all
+from hornbook.pipeline.measuring.measure import answer_all, hash_conversations
 from hornbook.pipeline.models.bundle import Bundle
 
 
@@ -19,12 +19,15 @@ class Judgement:
     """Verdicts, and the hash of all that they hang on."""
 
     verdicts: Scores | Duels
+    prompts: str
+    """SHA-256 of the questions and of the answers expected."""
     settings: str
-    """SHA-256 of the questions, the answers, the rubric, and the judge's name and address."""
+    """SHA-256 of the models, what they answered, the rubric, and the judge's name and address."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
-        return {**self.verdicts.as_dict(), "settings_sha256": self.settings}
+        hashes = {"prompts_sha256": self.prompts, "settings_sha256": self.settings}
+        return {**self.verdicts.as_dict(), **hashes}
 
 
 def judge_model(
@@ -59,8 +62,10 @@ def judge_model(
         others = answer_all(against, asked, max_new_tokens).answers
         verdicts = compare_pairs(endpoint, answers, others, grades)
         shown = [answers, others]
-    given = [[(a.question, a.expected, a.given) for a in some] for some in shown]
-    return Judgement(verdicts, hash_json([given, grades, settings.url, settings.model]))
+    given = [[answer.given for answer in some] for some in shown]
+    models = [one.manifest.fingerprint for one in (bundle, against) if one is not None]
+    decided = [models, given, max_new_tokens, grades, settings.url, settings.model]
+    return Judgement(verdicts, hash_conversations(asked), hash_json(decided))
 
 
 def _read_rubric(path: Path) -> str:

@@ -1,10 +1,12 @@
 """A classifier on labelled texts, a follower of instructions on questions."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
+from hornbook.artifact import hash_json
 from hornbook.console import console
-from hornbook.corpus.tables import read_labelled
+from hornbook.corpus.tables import Labelled, read_labelled
 from hornbook.errors import HornbookError
 from hornbook.evaluation.answers import AnswerReport, score_answers
 from hornbook.finetuning.classification import LabelledSplits, labels_of
@@ -29,6 +31,16 @@ def labelled_for(bundle: Bundle, data: Path, text_column: str, label_column: str
             f"{data} has the label {min(unknown)!r}; this classifier knows {', '.join(labels)}."
         )
     return LabelledSplits(labels, [], [], examples, separator)
+
+
+def hash_conversations(asked: Sequence[Conversation]) -> str:
+    """SHA-256 of questions and of the answers expected."""
+    return hash_json([[asdict(message) for message in talk.messages] for talk in asked])
+
+
+def hash_labelled(examples: Sequence[Labelled]) -> str:
+    """SHA-256 of texts and of their labels."""
+    return hash_json([[example.text, example.label] for example in examples])
 
 
 def answer_all(

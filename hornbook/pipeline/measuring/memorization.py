@@ -17,11 +17,12 @@ import torch
 from rich.table import Table
 from rich.text import Text
 
-from hornbook.artifact import write_text
+from hornbook.artifact import hash_json, write_text
 from hornbook.console import console
 from hornbook.corpus.deduplication import ExactDuplicates
 from hornbook.corpus.document import Document
 from hornbook.errors import HornbookError
+from hornbook.evaluation.intervals import Interval, mean_interval, ratio_interval, read_interval
 from hornbook.evaluation.memorization import (
     Canary,
     Found,
@@ -32,6 +33,8 @@ from hornbook.evaluation.memorization import (
     plant,
 )
 from hornbook.evaluation.perplexity import sliding_window_perplexity
+from hornbook.evaluation.proportion import Proportion
+from hornbook.evaluation.units import Measured, hash_text, score_intervals
 from hornbook.inference.generate import GenerationSettings, generate_batch
 from hornbook.model.transformer import Transformer
 from hornbook.pipeline.context import Context
@@ -121,8 +124,20 @@ class MemorizationAudit:
         return {
             "trainings": rows,
             "documents": len(self.planted),
-            "held_out_overlap": self.index.share(self.held_out),
+            "held_out_overlap": self._overlap(self.held_out),
         }
+
+    def asked(self) -> str:
+        """SHA-256 of the documents with what is planted in them, and of those held out."""
+        return hash_json([[document.text for document in self.planted], self.held_out])
+
+    def _overlap(self, texts: Sequence[str]) -> dict[str, Any]:
+        """The share of words that stand, so many in a row, in the training text, resampled by text."""
+        found = np.array([self.index.covered(text) for text in texts], dtype=np.float64)
+        inside, words = found.reshape(-1, 2).T
+        if not words.sum():
+            return Interval(0.0, 0.0, 1.0, len(texts)).as_dict()
+        return ratio_interval(inside, words).as_dict()
 
     def _mask_every(self) -> int:
         return self.context.recipe.sampling.mask_every or self.settings.mask_every
@@ -147,7 +162,7 @@ class MemorizationAudit:
             "steps": steps,
             "held_out_loss": self._held_out_loss(model),
             "canaries": [_record(each) for each in found],
-            "overlap": self.index.share(self._samples(model)),
+            "overlap": self._overlap(self._samples(model)),
         }
 
     def _train(self, variant: Variant, work: Path) -> tuple[Transformer, int]:
@@ -191,11 +206,12 @@ class MemorizationAudit:
         rows = tokenizer.encode_batch(list(texts))
         return np.fromiter((token for row in rows for token in (*row, *end)), dtype=np.int64)
 
-    def _held_out_loss(self, model: Transformer) -> float | None:
+    def _held_out_loss(self, model: Transformer) -> dict[str, Any] | None:
         ids = self._ids(self.held_out)
         if len(ids) < 2:
             return None
-        return sliding_window_perplexity(model, ids, self.context.runtime).loss
+        score = sliding_window_perplexity(model, ids, self.context.runtime)
+        return score_intervals(score)["loss"].as_dict()
 
     def _samples(self, model: Transformer) -> list[str]:
         """Texts that the model writes unasked, drawn from its own distribution."""
@@ -232,41 +248,52 @@ def audit_memorization(context: Context) -> dict[str, Any]:
     folder = context.workspace.resumable(STAGE, settings, inputs)
     results = finished(folder)
     if results is None:
-        results = finish(folder, MemorizationAudit(context).run(folder))
+        audit = MemorizationAudit(context)
+        results = finish(folder, audit.run(folder), Measured(audit.asked(), {}))
     else:
         announce(STAGE, "unchanged")
     console.print()
     console.print(memorization_table(results, recipe.memorization))
     console.print(explanation(results, recipe.memorization), style="dim")
+    console.print(hash_text(results["prompts_sha256"], results["settings_sha256"]))
     return results
 
 
 def memorization_table(results: dict[str, Any], settings: MemorizationSettings) -> Table:
     """A row for each way of training; exposures by how often secrets were planted."""
     repeats = sorted(set(settings.repeats))
-    table = Table("training", box=None, pad_edge=False)
+    table = Table("training", box=None, pad_edge=False, title="With 95 % intervals")
+    table.title_justify = "left"
     for heading in ("held-out loss", *(f"{n}x" for n in repeats), "told", "verbatim"):
         table.add_column(heading, justify="right")
     for row in results["trainings"]:
         found = row["canaries"]
         groups = [[c["exposure"] for c in found if c["repeats"] == count] for count in repeats]
         told = [c["extracted"] for c in found if c["repeats"]]
-        loss = "" if row["held_out_loss"] is None else f"{row['held_out_loss']:.3f}"
-        exposures = (f"{np.mean(group):.1f}" for group in groups)
-        cells = (f"{sum(told)} of {len(told)}", f"{row['overlap']:.1%}")
-        table.add_row(Text(row["name"]), loss, *exposures, *cells)
+        loss = row["held_out_loss"]
+        exposures = (_in_lines(mean_interval(group).shown(1)) for group in groups)
+        share = _in_lines(str(Proportion(sum(told), len(told))))
+        overlap = _in_lines(read_interval(row["overlap"]).as_share())
+        shown = "" if loss is None else _in_lines(read_interval(loss).shown())
+        table.add_row(Text(row["name"]), shown, *exposures, share, overlap)
     return table
+
+
+def _in_lines(score: str) -> str:
+    """A score above its interval: the table stays narrow."""
+    return score.replace(" (", "\n").removesuffix(")")
 
 
 def explanation(results: dict[str, Any], settings: MemorizationSettings) -> str:
     """What the columns of the table are."""
     counts = ", ".join(f"{n}x" for n in sorted(set(settings.repeats)))
+    of_held_out = read_interval(results["held_out_overlap"]).as_share()
     return (
         f"{counts}: exposure in bits of secrets planted so often; about 1 is chance, "
         f"{settings.digits * np.log2(10):.1f} the most\n"
-        "told: planted secrets that the model tells when it is shown what stands before\n"
+        "told: share of planted secrets that the model tells when it is shown what stands before\n"
         f"verbatim: share of what it writes that stands, {settings.overlap_words} words in a row, in "
-        f"its training text; {results['held_out_overlap']:.1%} of held-out text does"
+        f"its training text; of held-out text {of_held_out}"
     )
 
 

@@ -83,18 +83,29 @@ def _data(bundle: Bundle, recipe: dict[str, Any], licence: str) -> Iterator[str]
 
 def _losses(bundle: Bundle) -> Iterator[str]:
     results = _json(bundle.path / RESULTS)
-    inner = {
-        f"{k}: {n}": v for k, d in results.items() if isinstance(d, dict) for n, v in d.items()
-    }
-    numbers = {k: v for k, v in {**results, **inner}.items() if isinstance(v, int | float | str)}
-    if not numbers:
+    rows = dict(_figures(results, depth=2))
+    if not rows:
         return
     yield "## Results\n"
-    yield "| figure | value |\n| --- | ---: |"
-    for key, value in numbers.items():
-        shown = f"{value:.4g}" if isinstance(value, float) else f"{value}"
+    yield "| figure | value (95 % interval) |\n| --- | ---: |"
+    for key, shown in rows.items():
         yield f"| {key} | {shown} |"
     yield ""
+
+
+def _figures(results: dict[str, Any], depth: int, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Figures by name as text; those of objects inside come after, down to a depth."""
+    inner = []
+    for key, value in results.items():
+        if isinstance(value, dict) and {"value", "low", "high", "count"} <= value.keys():
+            ends = (f"{value[end]:.4g}" for end in ("value", "low", "high"))
+            yield f"{prefix}{key}", "{} ({} to {})".format(*ends)
+        elif isinstance(value, dict) and depth > 1:
+            inner.append((f"{prefix}{key}: ", value))
+        elif isinstance(value, int | float | str):
+            yield f"{prefix}{key}", f"{value:.4g}" if isinstance(value, float) else f"{value}"
+    for name, found in inner:
+        yield from _figures(found, depth - 1, name)
 
 
 def _settings(recipe: dict[str, Any]) -> Iterator[str]:

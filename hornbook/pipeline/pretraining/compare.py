@@ -14,6 +14,9 @@ from rich.text import Text
 from hornbook.artifact import write_bytes
 from hornbook.console import console
 from hornbook.errors import HornbookError
+from hornbook.evaluation.answer_metrics import COMPARISON_COLUMNS, comparison_row
+from hornbook.evaluation.intervals import read_interval
+from hornbook.evaluation.units import Measured, read_units
 from hornbook.pipeline.pretraining.history import METRICS, curve
 from hornbook.pipeline.workspace import finished
 from hornbook.report.curves import RunCurves, comparison_png, comparison_svg
@@ -36,6 +39,8 @@ class Compared:
     """None while the stage is not finished."""
     settings: dict[str, Any]
     """By dotted name; empty when the run has no recipe.toml."""
+    measured: Measured | None = None
+    """What was found of each held-out unit; None while there is nothing."""
 
     @property
     def missing(self) -> list[str]:
@@ -69,9 +74,11 @@ class Compared:
             "MFU": _number(results.get("mfu"), ".1%"),
             f"training loss, last {LAST}": _number(_mean(recent), ".4f"),
             "best validation loss": _number(min(scores, default=None), ".4f"),
-            "held-out loss": _number(held_out.get("loss"), ".4f"),
-            "held-out bits a byte": _number(held_out.get("bits_per_byte"), ".4f"),
-            "right, held out": _number(results.get("accuracy", answers).get("share"), ".1%"),
+            "held-out loss": _score(held_out.get("loss")),
+            "held-out bits a byte": _score(held_out.get("bits_per_byte")),
+            "right, held out": _score(results.get("accuracy", answers)),
+            "macro F1, held out": _score(results.get("macro_f1")),
+            "chosen answer preferred": _score(results.get("preferred")),
         }
 
 
@@ -93,11 +100,16 @@ def compare(runs: Sequence[Path], stage: str, folder: Path | None) -> Path:
     for one in compared:
         if one.missing:
             console.print(f"{one.name}: {', '.join(one.missing)}", style="yellow", markup=False)
+    tests, unpaired = _tests(compared)
+    for table in tests:
+        console.print(_for_terminal(table))
+    if unpaired:
+        console.print(unpaired, style="yellow", markup=False)
     curves = {one.name: one.curves for one in compared}
     title = f"{stage}: {', '.join(curves)}"
     folder = folder or runs[0].resolve().parent
     write_bytes(folder / PICTURE, comparison_png(curves, title))
-    page = write_report(folder / PAGE, _page(compared, figures, settings, title))
+    page = write_report(folder / PAGE, _page(compared, figures, settings, title, tests, unpaired))
     console.print(f"\npicture: {folder / PICTURE}\npage: {page}", markup=False)
     return page
 
@@ -119,7 +131,9 @@ def _read(path: Path, name: str, stage: str) -> Compared:
         validation=curve(read_metrics(folder / METRICS, "evaluation"), "loss", marked=True),
         seconds=seconds,
     )
-    return Compared(name, curves, finished(folder), _settings(path))
+    results = finished(folder)
+    measured = None if results is None else read_units(folder)
+    return Compared(name, curves, results, _settings(path), measured)
 
 
 def _stages(path: Path) -> list[str]:
@@ -182,6 +196,27 @@ def _differences(compared: Sequence[Compared]) -> Table:
     return Table(["setting", *(one.name for one in compared)], rows)
 
 
+def _tests(compared: Sequence[Compared]) -> tuple[list[Table], str]:
+    """Each later run's test against the first, of the same held-out units; and a sentence about those
+    that were measured on others."""
+    known = [(one.name, one.measured) for one in compared if one.measured is not None]
+    tables, unpaired = [], []
+    for name, measured in known[1:]:
+        first, units = known[0]
+        found = units.against(measured)
+        rows = [[figure, *comparison_row(one)] for figure, one in found.items()]
+        if rows:
+            tables.append(Table([f"{first} less {name}", *COMPARISON_COLUMNS], rows))
+        else:
+            unpaired.append(name)
+    if not unpaired:
+        return tables, ""
+    return tables, (
+        f"No paired test of {known[0][0]} with {', '.join(unpaired)}: measured on other held-out examples, "
+        "or cut into other tokens; hornbook evaluate MODEL DATA --against MODEL pairs any two models."
+    )
+
+
 def _for_terminal(table: Table) -> TerminalTable:
     shown = TerminalTable(*map(escape, table.columns))
     for row in table.rows:
@@ -189,12 +224,20 @@ def _for_terminal(table: Table) -> TerminalTable:
     return shown
 
 
-def _page(compared: Sequence[Compared], figures: Table, settings: Table, title: str) -> Report:
+def _page(
+    compared: Sequence[Compared],
+    figures: Table,
+    settings: Table,
+    title: str,
+    tests: Sequence[Table],
+    unpaired: str,
+) -> Report:
     curves = {one.name: one.curves for one in compared}
     missing = "; ".join(f"{one.name}: {', '.join(one.missing)}" for one in compared if one.missing)
     sections = [
         Section("Curves", lead=missing, plots=[comparison_svg(curves, title)]),
-        Section("Figures", tables=[figures]),
+        Section("Figures", lead="With 95 % intervals.", tables=[figures]),
+        Section("The same held-out examples, paired", lead=unpaired, tables=tests),
         Section(
             "Settings that differ",
             lead="" if settings.rows else "None.",
@@ -206,6 +249,14 @@ def _page(compared: Sequence[Compared], figures: Table, settings: Table, title: 
 
 def _mean(values: Sequence[float]) -> float | None:
     return sum(values) / len(values) if values else None
+
+
+def _score(found: Mapping[str, Any] | None) -> str:
+    """A score with its interval; of what is counted its share."""
+    if not found:
+        return NONE
+    score = read_interval(found)
+    return score.as_share() if "right" in found else score.shown(4)
 
 
 def _number(value: float | None, form: str, unit: str = "") -> str:

@@ -8,12 +8,14 @@ from typing import Any
 
 import torch
 
+from hornbook.artifact import hash_json
 from hornbook.checkpoints.folder import CheckpointFolder
 from hornbook.checkpoints.saver import Saver
 from hornbook.checkpoints.sharded import ShardedFolder
 from hornbook.checkpoints.store import ENDED, gather_content
 from hornbook.console import Meter, console, meter
 from hornbook.errors import HornbookError
+from hornbook.evaluation.units import hash_samples, score_intervals
 from hornbook.model.transformer import Transformer
 from hornbook.pipeline.pretraining.incidents import Incidents, LossWatch
 from hornbook.pipeline.pretraining.micro_batch import settle_micro_batch
@@ -93,6 +95,8 @@ class Fitted:
     steps: int
     validation: Score | None
     """Of the weights kept."""
+    validation_prompts: str
+    """SHA-256 of what was held out for it; "" where nothing was."""
     tokens: int
     """Input tokens read."""
     seconds: float
@@ -112,10 +116,13 @@ class Fitted:
             "tokens_per_second": round(rate),
             "mfu": round(self.cost.utilization(rate), 4),
         }
-        if self.validation is not None:
-            names = self.validation.as_dict()
-            figures |= {f"validation_{name}": value for name, value in names.items()}
-        return figures
+        if self.validation is None:
+            return figures
+        scores = score_intervals(self.validation)
+        of_sources = self.validation.sources.items()
+        scores |= {f"loss/{name}": score_intervals(one)["loss"] for name, one in of_sources}
+        figures |= {f"validation_{name}": score.as_dict() for name, score in scores.items()}
+        return {**figures, "validation_prompts_sha256": self.validation_prompts}
 
 
 def fit(task: Task, folder: Path, runtime: Runtime, parallel: Parallel = ALONE) -> Fitted:
@@ -378,16 +385,26 @@ class _Fit:
         """Put the best weights saved into the model, where they are not the last ones."""
         last = self.checkpoints.place(self.done)
         best = self._agreed(self.checkpoints.best)
-        score = self.score
+        score, held_out = self.score, self.task.validation
         if best is not None and best != last:
             read_weights(best, self.task.model, self.parallel)
-            assert self.task.validation is not None
-            score = self._evaluate(self.task.validation)
+            score = None
+        if held_out is not None and (score is None or score.rows is None):
+            score = self._evaluate(held_out)
         model, trained = self.parallel.gather(self.task.model).eval(), self.task.model.eval()
         self.recorder.close()
         tokens = self.done * self.plan.tokens_per_batch
         stored = (best or last) if self.alone else None
-        return Fitted(model, trained, self.done, score, tokens, self.seconds, self.cost, stored)
+        asked = _hash(held_out) if held_out is not None and self.parallel.is_main else ""
+        counts = self.done, score, asked, tokens
+        return Fitted(model, trained, *counts, self.seconds, self.cost, stored)
+
+
+def _hash(held_out: Loader | Mapping[str, Loader]) -> str:
+    """SHA-256 of all samples."""
+    if isinstance(held_out, Mapping):
+        return hash_json([_hash(one) for one in held_out.values()])
+    return hash_samples(held_out.dataset)
 
 
 def _cost(task: Task, runtime: Runtime) -> Cost:

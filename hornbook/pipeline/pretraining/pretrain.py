@@ -7,8 +7,11 @@ from typing import Any
 
 import torch
 
+from hornbook.artifact import hash_json
 from hornbook.checkpoints.store import LoadedModel, load_model
 from hornbook.console import console
+from hornbook.evaluation.intervals import read_interval
+from hornbook.evaluation.units import Measured, hash_samples, score_intervals, units_of
 from hornbook.inference.text import complete
 from hornbook.model.config import ModelConfig
 from hornbook.model.transformer import Transformer, count_parameters
@@ -25,6 +28,7 @@ from hornbook.pipeline.models.bundle import MODEL, save_bundle
 from hornbook.pipeline.pretraining.fit import Task, fit
 from hornbook.pipeline.pretraining.starting import start_in_parts, starting_config, starting_model
 from hornbook.pipeline.workspace import announce, finish, finished, results_of
+from hornbook.sampling.loader import Loader
 from hornbook.training.evaluation import Score, evaluate, pooled
 from hornbook.training.parallel import Parallel
 from hornbook.training.settings import SAME_RESULTS
@@ -92,8 +96,9 @@ def headline(results: dict[str, Any]) -> str:
     if held_out is None:
         return f"{results['steps']:,} steps"
     return (
-        f"{held_out['split']} loss {held_out['loss']:.3f}, "
-        f"perplexity {held_out['perplexity']:.2f}, {held_out['bits_per_byte']:.3f} bits a byte"
+        f"{held_out['split']} loss {read_interval(held_out['loss']).shown()}, "
+        f"perplexity {held_out['perplexity']['value']:.2f}, "
+        f"{held_out['bits_per_byte']['value']:.3f} bits a byte"
     )
 
 
@@ -128,19 +133,20 @@ def _train(context: Context, config: ModelConfig, folder: Path) -> dict[str, Any
     )
     fitted = fit(task, folder, runtime, parallel)
     model, held_out = fitted.model, _score(context, config, fitted.trained, parallel)
+    measured = None if held_out is None else held_out.units()
 
     def write() -> dict[str, Any]:
         results: dict[str, Any] = {
             **fitted.as_dict(),
             "parameters": count_parameters(model),
             "runtime": runtime.reason,
-            **held_out,
+            **({} if held_out is None else {"held_out": held_out.as_dict()}),
             **mixture_facts(train, fitted.steps),
             "samples": [[prompt, _continue(context, model, prompt)] for prompt in prompts],
         }
         facts = {"task": STAGE, **_kept_facts(context)}
         save_bundle(folder, model, tokenizer, facts, fitted.checkpoint)
-        return finish(folder, results)
+        return finish(folder, results, measured)
 
     return context.processes.main_first(write, lambda: results_of(folder))
 
@@ -171,10 +177,34 @@ def _held_out_split(part: Part) -> str:
     return next((s for s in ("test", "validation", "train") if part.corpus.count(s)), "train")
 
 
+@dataclass(frozen=True)
+class _HeldOut:
+    """How well a split is predicted, of each corpus that has something in it."""
+
+    split: str
+    scores: dict[str, Score]
+    loaders: dict[str, Loader]
+    sizes: dict[str, int]
+    """Bytes of the text."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values: the scores of all together, and of each corpus where there are several."""
+        found = {"split": self.split, **_figures(pooled(self.scores), sum(self.sizes.values()))}
+        if "" not in self.scores:
+            each = {name: _figures(one, self.sizes[name]) for name, one in self.scores.items()}
+            found["sources"] = each
+        return found
+
+    def units(self) -> Measured:
+        """What was found of each window."""
+        hashes = [hash_samples(loader.dataset) for loader in self.loaders.values()]
+        return Measured(hash_json(hashes), units_of(pooled(self.scores)))
+
+
 def _score(
     context: Context, config: ModelConfig, model: Transformer, parallel: Parallel
-) -> dict[str, Any]:
-    """Loss, perplexity and bits a byte over the whole test set, or validation set without one."""
+) -> _HeldOut | None:
+    """The whole test set scored, or the validation set without one."""
     for split in ("test", "validation"):
         loaders = held_out_loaders(context, config, split, parallel, limit=False)
         if loaders:
@@ -184,18 +214,12 @@ def _score(
             }
             stores = {part.name: part.store for part in context.parts}
             sizes = {name: stores[name].byte_counts[split] for name in scores}
-            found = {"split": split, **_as_dict(pooled(scores), sum(sizes.values()))}
-            if "" not in scores:
-                each = {name: _as_dict(score, sizes[name]) for name, score in scores.items()}
-                found["sources"] = each
-            return {"held_out": found}
-    return {}
+            return _HeldOut(split, scores, loaders, sizes)
+    return None
 
 
-def _as_dict(score: Score, byte_count: int) -> dict[str, Any]:
-    return {
-        "loss": score.loss,
-        "perplexity": score.perplexity,
-        "bits_per_byte": score.bits_per_byte(byte_count),
-        "tokens": score.tokens,
-    }
+def _figures(score: Score, byte_count: int) -> dict[str, Any]:
+    """Loss, perplexity and bits a byte with their intervals, resampled by window."""
+    found = score_intervals(score)
+    found["bits_per_byte"] = found["loss"].times(score.bits_per_byte(byte_count) / score.loss)
+    return {name: one.as_dict() for name, one in found.items()} | {"tokens": score.tokens}

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from hornbook.checkpoints.store import LoadedModel
 from hornbook.console import console
 from hornbook.corpus.tables import Labelled
+from hornbook.evaluation.units import Measured
 from hornbook.finetuning.classification import (
     ClassificationSettings,
     LabelledSplits,
@@ -107,13 +108,13 @@ def _classifier(stage: FinetuneStage, splits: LabelledSplits) -> WriteUp:
             many=settings.multi_label,
         )
 
-    def write_up() -> dict[str, Any]:
+    def write_up() -> tuple[dict[str, Any], Measured]:
         if trained is not model:  # gathered from several processes
             pool(trained, settings.pooling)
         scores = measure_classifier(classified, splits, stage.name)
         stage.save(fitted, {**facts, **scores.facts()})
         write_files(stage.folder, scores)
-        return {**figures, **scores.results}
+        return {**figures, **scores.results}, scores.measured
 
     return write_up
 

@@ -4,7 +4,7 @@ Each task is trained once for each mode that the recipe lists (everything, a LoR
 in a stage of its own: classify-full, classify-lora, instruct-full, instruct-lora.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +17,8 @@ from hornbook.checkpoints.shards import read_parts, stored_shapes
 from hornbook.checkpoints.store import LoadedModel, load_model
 from hornbook.console import console
 from hornbook.errors import HornbookError
+from hornbook.evaluation.intervals import read_interval
+from hornbook.evaluation.units import Measured
 from hornbook.finetuning.adapter import base_parameters
 from hornbook.finetuning.classification import ClassificationSettings, read_splits
 from hornbook.finetuning.conversations import read_conversations
@@ -45,8 +47,9 @@ NOT_SET = "{} is not set: name the file of examples to learn from."
 Samples = Examples | PackedExamples | PairExamples
 TaskSettings = ClassificationSettings | InstructionSettings | PreferenceSettings
 
-WriteUp = Callable[[], dict[str, Any]]
-"""Saves what a training has come to, measures it and gives the figures; for one process to call."""
+WriteUp = Callable[[], tuple[dict[str, Any], Measured]]
+"""Saves what a training has come to, measures it and gives the figures, and what they are made of; for
+one process to call."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +161,7 @@ class FinetuneStage:
         if results is None:
             write_up = train(self)
             results = processes.main_first(
-                lambda: finish(folder, write_up()), lambda: results_of(folder)
+                lambda: finish(folder, *write_up()), lambda: results_of(folder)
             )
             state = f"{results['training_seconds']:.0f} s"
         announce(self.name, state, headline(results))
@@ -277,19 +280,26 @@ def headline(results: dict[str, Any]) -> str:
     if "accuracy" in results:
         accuracy = results["accuracy"]
         return (
-            f"{accuracy['right']:,} of {accuracy['total']:,} held-out texts right "
-            f"({accuracy['share']:.1%}), macro F1 {results['macro_f1']:.3f}"
+            f"{_of_all(accuracy)} held-out texts right, {_share(accuracy)}, "
+            f"macro F1 {read_interval(results['macro_f1']).shown()}"
         )
     if "preferred" in results:
+        margin = read_interval(results["held_out"]["margin"]).shown()
         preferred = results["preferred"]
         return (
-            f"the chosen answer preferred in {preferred['right']:,} of {preferred['total']:,} held-out "
-            f"pairs ({preferred['share']:.1%}), by {results['held_out']['margin']:.3f} on average"
+            f"the chosen answer preferred in {_of_all(preferred)} held-out pairs, "
+            f"{_share(preferred)}, by {margin} on average"
         )
     total = results["answers"]["total"]
-    return (
-        f"{total['right']:,} of {total['total']:,} held-out questions right ({total['share']:.1%})"
-    )
+    return f"{_of_all(total)} held-out questions right, {_share(total)}"
+
+
+def _of_all(score: Mapping[str, Any]) -> str:
+    return f"{score['right']:,} of {score['count']:,}"
+
+
+def _share(score: Mapping[str, Any]) -> str:
+    return read_interval(score).as_share()
 
 
 def _in_order(

@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from hornbook.checkpoints.store import LoadedModel
 from hornbook.console import console
 from hornbook.corpus.readers import SAMPLE_WORLD
 from hornbook.corpus.tables import split_examples
+from hornbook.evaluation.units import Measured, Units
 from hornbook.finetuning.conversations import (
     Conversation,
     overlap,
@@ -24,7 +27,7 @@ from hornbook.finetuning.instruction import (
 from hornbook.finetuning.neftune import add_embedding_noise
 from hornbook.pipeline.context import Context
 from hornbook.pipeline.corpora.corpus import INSTRUCTIONS
-from hornbook.pipeline.measuring.measure import answer_all
+from hornbook.pipeline.measuring.measure import answer_all, hash_conversations
 from hornbook.pipeline.models.bundle import load_bundle
 from hornbook.pipeline.recipe import Recipe
 from hornbook.pipeline.tuning.finetune import (
@@ -171,14 +174,16 @@ def _follower(stage: FinetuneStage, splits: ConversationSplits) -> WriteUp:
         noise.remove()
     asked = (splits.test or splits.validation or splits.train)[: settings.questions]
 
-    def write_up() -> dict[str, Any]:
+    def write_up() -> tuple[dict[str, Any], Measured]:
         stage.save(fitted, facts)
         answers = answer_all(load_bundle(stage.folder, context.runtime), asked)
         console.print(answers)
-        return {
+        results = {
             **figures,
             "answers": answers.as_dict(per_category=3),
             "examples": {"train": len(splits.train), "test": len(splits.test)},
         }
+        right = np.array([float(answer.right) for answer in answers.answers])
+        return results, Measured(hash_conversations(asked), {"right": Units(right)})
 
     return write_up

@@ -11,6 +11,7 @@ from hornbook.console import console, track
 from hornbook.corpus.tables import split_examples
 from hornbook.errors import HornbookError
 from hornbook.evaluation.proportion import Proportion
+from hornbook.evaluation.units import Measured, hash_samples, score_intervals, units_of
 from hornbook.finetuning.instruction import prepare_follower
 from hornbook.finetuning.pairs import PreferencePair, read_pairs
 from hornbook.finetuning.preference import (
@@ -83,19 +84,21 @@ def _preferrer(stage: FinetuneStage, pairs: Sequence[PreferencePair]) -> WriteUp
     facts = {"task": "instruct", "template": template, "turns": turns, "method": settings.method}
     fitted, figures = stage.fit(model, train, validation, settings, facts, loss)
 
-    def write_up() -> dict[str, Any]:
+    def write_up() -> tuple[dict[str, Any], Measured]:
         stage.save(fitted, facts)
         held_out = test or validation or train
         score = score_pairs(
             fitted.model, held_out, loss, settings.training.batch_size, context.runtime
         )
         right = Proportion(round(score.others["accuracy"] * score.tokens), score.tokens)
-        return {
+        found = {name: one.as_dict() for name, one in score_intervals(score).items()}
+        results = {
             **figures,
             "preferred": right.as_dict(),
-            "held_out": {"loss": score.loss, **score.others},
+            "held_out": found,
             "examples": {name: len(part) for name, part in zip(NAMES, splits, strict=True)},
         }
+        return results, Measured(hash_samples(held_out), units_of(score))
 
     return write_up
 

@@ -85,9 +85,11 @@ function draw() {
   drawSamples();
 }
 
+const score = (found, digits) => found?.value === undefined ? number(undefined)
+  : `${number(found.value, digits)} (${number(found.low, digits)} to ${number(found.high, digits)})`;
 const SHOWN = [["state", (d) => d.state], ["step", (d) => number(d.last)], ["parameters", (d) => number(d.figures.parameters)],
   ["training loss now", (d) => number(d.train.loss.at(-1)?.[1], 4)], ["validation loss", (d) => number(d.validation.loss?.at(-1)?.[1], 4)],
-  ["held-out loss", (d) => number(d.held_out.loss, 4)], ["tokens a second", (d) => number(d.figures.tokens_per_second ?? d.train.tokens_per_second.at(-1)?.[1])],
+  ["held-out loss", (d) => score(d.held_out.loss, 4)], ["tokens a second", (d) => number(d.figures.tokens_per_second ?? d.train.tokens_per_second.at(-1)?.[1])],
   ["seconds in training", (d) => number(d.figures.training_seconds, 4)]];
 
 function drawFigures() {

@@ -106,9 +106,11 @@ def test_losses_and_epochs_of_each_source_are_reported(trained: Path) -> None:
     held_out = results["held_out"]
     assert set(held_out["sources"]) == names
     tokens = sum(one["tokens"] for one in held_out["sources"].values())
-    mean = sum(one["tokens"] * one["loss"] for one in held_out["sources"].values()) / tokens
+    mean = (
+        sum(one["tokens"] * one["loss"]["value"] for one in held_out["sources"].values()) / tokens
+    )
     assert held_out["tokens"] == tokens
-    assert held_out["loss"] == pytest.approx(mean)
+    assert held_out["loss"]["value"] == pytest.approx(mean)
     # 1 ** 0.5 to 4 ** 0.5 to 1 ** 0.5
     shares = {name: one["share"] for name, one in results["mixture"].items()}
     assert shares == {"numbers": 0.25, "letters": 0.5, "stories": 0.25}

@@ -66,13 +66,15 @@ def test_the_audit_is_made_once_and_shown_in_a_table(tmp_path: Path, capfd: Capt
     assert steps[1] > steps[0] >= steps[2]
     for row in results["trainings"]:
         assert [canary["repeats"] for canary in row["canaries"]] == [0, 0, 3, 3]
-        assert 0 <= row["overlap"] <= 1
-        assert row["held_out_loss"] > 0
+        overlap, loss = row["overlap"], row["held_out_loss"]
+        assert 0 <= overlap["low"] <= overlap["value"] <= overlap["high"] <= 1
+        assert 0 < loss["low"] <= loss["value"] <= loss["high"]
     assert not [path for path in folder.iterdir() if path.is_dir()]
 
     assert _run(arguments) == 0
     printed = capfd.readouterr().out
     assert "unchanged" in printed
+    assert f"prompts {results['prompts_sha256'][:12]}, settings" in printed
     assert "verbatim" in printed
 
 

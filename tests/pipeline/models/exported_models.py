@@ -46,6 +46,12 @@ def save_instruct(folder: Path, preset: str = "gpt2-mini", template: str = "horn
     save_bundle(folder, model, tokenizer, {"task": "instruct", "template": template, "turns": 1})
     (folder.parent / "recipe.toml").write_text('[corpus]\nsource = "sample-world"\n')
     (folder / "results.json").write_text(
-        json.dumps({"validation_loss": 1.25, "held_out": {"loss": 1.5}, "samples": [["a", "b"]]})
+        json.dumps(
+            {
+                "validation_loss": {"value": 1.25, "low": 1.2, "high": 1.3, "count": 9},
+                "held_out": {"loss": {"value": 1.5, "low": 1.4, "high": 1.7, "count": 9}},
+                "samples": [["a", "b"]],
+            }
+        )
     )
     return model

@@ -99,8 +99,8 @@ def test_the_card_says_what_the_model_was_made_of(tmp_path):
     for said in (
         'license: "cc0-1.0"',
         "sample-world",
-        "| validation_loss | 1.25 |",
-        "| held_out: loss | 1.5 |",
+        "| validation_loss | 1.25 (1.2 to 1.3) |",
+        "| held_out: loss | 1.5 (1.4 to 1.7) |",
         "'hornbook'",
     ):
         assert said in card
