@@ -95,10 +95,12 @@ def headline(results: dict[str, Any]) -> str:
     held_out = results.get("held_out")
     if held_out is None:
         return f"{results['steps']:,} steps"
+    loss, perplexity, bits = (
+        read_interval(held_out[name]) for name in ("loss", "perplexity", "bits_per_byte")
+    )
     return (
-        f"{held_out['split']} loss {read_interval(held_out['loss']).shown()}, "
-        f"perplexity {held_out['perplexity']['value']:.2f}, "
-        f"{held_out['bits_per_byte']['value']:.3f} bits a byte"
+        f"{held_out['split']} loss {loss.shown()}, perplexity {perplexity.shown(2)}, "
+        f"bits a byte {bits.shown()}"
     )
 
 
