@@ -124,10 +124,17 @@ def _misspelt(error: ValidationError) -> dict[str, str]:
             words[_place(detail)] = str(detail["input"])
     found = {}
     for where, names in known.items():
-        near = difflib.get_close_matches(words[where], names, n=1)
+        near = _nearest(words[where], names)
         if near and len(names) > FEW_NAMES:
-            found[where] = f"{where}: {words[where]!r} is unknown; did you mean {near[0]!r}"
+            meant = " or ".join(map(repr, near)) if len(near) < 3 else f"one of {', '.join(near)}"
+            found[where] = f"{where}: {words[where]!r} is unknown; did you mean {meant}"
     return found
+
+
+def _nearest(word: str, names: Sequence[str]) -> list[str]:
+    """The names that a word begins, as "gopher" does those of all its filters; else the likest one."""
+    begun = [name for name in names if word and name.startswith(word)]
+    return begun or difflib.get_close_matches(word, names, n=1)
 
 
 def _explain_one(kind: type[BaseModel], detail: ErrorDetails) -> str:

@@ -245,3 +245,17 @@ def test_a_misspelt_filter(capfd: pytest.CaptureFixture[str]) -> None:
         "quality.filters.1: 'gopher-qualty' is unknown; did you mean 'gopher-quality'." in sentence
     )
     assert len(sentence) < 200
+
+
+def test_the_beginning_of_several_filters_names_them_all(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    sentence = refused(capfd, "prepare", 'quality.filters=["fineweb-", "c4-b"]')
+    assert (
+        "quality.filters.0: 'fineweb-' is unknown; did you mean one of fineweb-punctuation, "
+        "fineweb-short-lines, fineweb-duplicate-lines;" in sentence
+    )
+    assert "'c4-b' is unknown; did you mean 'c4-braces' or 'c4-bad-words'." in sentence
+    sentence = refused(capfd, "prepare", 'quality.filters=["gopher"]')
+    assert "did you mean one of gopher-words, " in sentence
+    assert "gopher-quality, gopher-repetition." in sentence
