@@ -15,7 +15,7 @@ from pydantic import Field
 
 from hornbook.config import Settings
 from hornbook.corpus.document import Document
-from hornbook.corpus.ngrams import ngram_hashes, words_of
+from hornbook.corpus.ngrams import distinct, ngram_hashes, words_of
 from hornbook.corpus.readers import read_documents
 from hornbook.corpus.step import OneTally, Step
 from hornbook.errors import HornbookError
@@ -128,7 +128,7 @@ class Decontamination(OneTally):
         words = np.array([known.get(word, -1) for word in words_of(text)], dtype=np.int64)
         hits: list[NDArray[np.int64]] = []
         for ngrams in self._ngrams:
-            hashes = np.unique(_hash(words, ngrams.length))
+            hashes = distinct(_hash(words, ngrams.length))
             at = np.searchsorted(ngrams.hashes, hashes)
             inside = at < len(ngrams.hashes)
             at, hashes = at[inside], hashes[inside]

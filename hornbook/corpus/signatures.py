@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hornbook.corpus.ngrams import mix, ngram_hashes, words_of
+from hornbook.corpus.ngrams import distinct, mix, ngram_hashes, words_of
 from hornbook.errors import HornbookError
 
 RECALL = 0.999
@@ -84,7 +84,7 @@ def compute_signatures(texts: Sequence[str], ngram: int, num_perm: int, bands: B
     offsets = np.concatenate([[0], np.cumsum(counts)])
     matrix = RMinHash.digest_matrix_from_flat_token_hashes(grams, offsets, num_perm, SEED)
     digests = np.array(matrix.to_rows(), dtype=np.uint64).reshape(len(texts), num_perm)
-    unique = np.unique((owner.astype(np.uint64) << np.uint64(32)) | (grams & BITS_32))
+    unique = distinct((owner.astype(np.uint64) << np.uint64(32)) | (grams & BITS_32))
     owners = (unique >> np.uint64(32)).astype(np.int64)
     starts = np.concatenate([[0], np.cumsum(np.bincount(owners, minlength=len(texts)))])
     return Signatures((unique & BITS_32).astype(np.uint32), starts, _hash_bands(digests, bands))

@@ -55,9 +55,9 @@ class Splitter:
         self._first: list[Document] | None = None if flowing else []
 
     @property
-    def flowing(self) -> bool:
-        """Whether no document is held back any more."""
-        return self._first is None
+    def holds_back(self) -> bool:
+        """Whether documents are held back, until it is known how many there are."""
+        return bool(self._first)
 
     def add(self, document: Document) -> Iterator[tuple[str, Document]]:
         """Take in a document; those come out of which it is known where they belong."""

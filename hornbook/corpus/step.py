@@ -7,6 +7,7 @@ A step holds one document at a time, or states in its docstring what more it kee
 """
 
 import json
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
@@ -75,25 +76,44 @@ class OneTally:
             yield document
 
 
-class Step(Protocol):
-    """One step of cleaning; made anew for each pass over a corpus."""
+class Accounted(Protocol):
+    """What gives an account of what it has done."""
 
     @property
     def tallies(self) -> list[Tally]:
         """What it has done so far, filter by filter."""
         ...
 
+
+class Step(Accounted, Protocol):
+    """One step of cleaning; made anew for each pass over a corpus."""
+
     def apply(self, documents: Iterator[Document]) -> Iterator[Document]:
         """The documents that stay, in the order in which they came.
 
-        May be called again with documents that come behind these, unless it is of a `SeesAll`.
+        May be called again with documents that come behind these.
         """
         ...
 
 
-class SeesAll:
-    """Of a step that lets the first document go only when it has seen the last: its `apply` is called
-    once, while others may be given the documents in several calls."""
+Measured = tuple[Document, float]
+"""A document and a number that was found for it."""
+
+
+class SeesAll(OneTally):
+    """A step that can judge the first document only when it has measured the last.
+
+    In the meantime, documents wait elsewhere with what was measured.
+    """
+
+    @abstractmethod
+    def measure(self, documents: Iterator[Document]) -> Iterator[Measured]:
+        """Each document with its measure; may be called again with documents that come behind these."""
+
+    @abstractmethod
+    def judge(self, measured: Iterator[Measured]) -> Iterator[Document]:
+        """Those of the documents that stay; called when all have been measured, in one call or in
+        several, in their order."""
 
 
 @runtime_checkable

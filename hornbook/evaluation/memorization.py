@@ -18,7 +18,7 @@ from pydantic import Field
 
 from hornbook.config import Settings
 from hornbook.corpus.document import Document
-from hornbook.corpus.ngrams import ngram_hashes, words_of
+from hornbook.corpus.ngrams import distinct, ngram_hashes, words_of
 from hornbook.evaluation.text_losses import text_losses
 from hornbook.inference.generate import GenerationSettings, generate_batch
 from hornbook.model.transformer import Transformer
@@ -206,8 +206,8 @@ class NgramIndex:
     def __init__(self, texts: Iterable[str], length: int) -> None:
         """Index n-grams of `length` words; words are compared as `words_of` gives them."""
         self.length = length
-        parts = [np.unique(self._hashes(text)) for text in texts]
-        self._hashed = np.unique(np.concatenate([np.zeros(0, dtype=np.uint64), *parts]))
+        parts = [distinct(self._hashes(text)) for text in texts]
+        self._hashed = distinct(np.concatenate([np.zeros(0, dtype=np.uint64), *parts]))
 
     def covered(self, text: str) -> tuple[int, int]:
         """How many words of a text lie in an n-gram of the corpus, and how many it has."""

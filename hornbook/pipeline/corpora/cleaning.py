@@ -15,7 +15,7 @@ from hornbook.corpus.privacy.redaction import Privacy, PrivacySettings
 from hornbook.corpus.quality import settings as quality
 from hornbook.corpus.quality.settings import QualitySettings
 from hornbook.corpus.readers import corpus_files
-from hornbook.corpus.step import SeesAll, Step, Tally
+from hornbook.corpus.step import Accounted, Measured, SeesAll, Step, Tally
 
 if TYPE_CHECKING:  # which imports torch, of no use to the processes that read
     from hornbook.pipeline.recipe import Recipe
@@ -45,16 +45,21 @@ class Cleaning:
 
     alone: list[Step]
     """Those that look at a document alone."""
-    comparing: list[Step]
+    comparing: list[Step] = field(default_factory=list)
     """Those behind them."""
+    judging: SeesAll | None = None
+    """The one behind these that judges when it has seen all documents."""
+    last: list[Step] = field(default_factory=list)
+    """Those behind that."""
     read: Count = field(default_factory=Count)
     after: list[Count] = field(default_factory=list)
     """What is left after each step."""
 
     @property
-    def steps(self) -> list[Step]:
+    def steps(self) -> list[Accounted]:
         """All of them, in order."""
-        return [*self.alone, *self.comparing]
+        judging = [] if self.judging is None else [self.judging]
+        return [*self.alone, *self.comparing, *judging, *self.last]
 
     @property
     def search(self) -> Search | None:
@@ -64,22 +69,35 @@ class Cleaning:
     def __post_init__(self) -> None:
         self.after = [Count() for _ in self.steps]
 
-    def apply(self, documents: Iterator[Document]) -> Iterator[Document]:
-        """The documents that stay, in order."""
-        return self.apply_comparing(self.apply_alone(documents))
-
     def apply_alone(self, documents: Iterator[Document]) -> Iterator[Document]:
         """The documents that stay of those looked at alone, in order."""
-        return self._apply(self.alone, self.after, self.read.through(documents))
+        return self._apply(self.alone, 0, self.read.through(documents))
 
     def apply_comparing(self, documents: Iterator[Document]) -> Iterator[Document]:
-        """The documents that stay of those that `apply_alone` has left, in order."""
-        return self._apply(self.comparing, self.after[len(self.alone) :], documents)
+        """The documents that stay of those that `apply_alone` has left, in order, where none waits to
+        be judged."""
+        return self._apply(self.last, len(self.steps) - len(self.last), self._compared(documents))
+
+    def measure(self, documents: Iterator[Document]) -> Iterator[Measured]:
+        """The same where all are to be seen: those that stay so far, with what they are judged by."""
+        assert self.judging is not None
+        return self.judging.measure(self._compared(documents))
+
+    def judge(self, measured: Iterator[Measured]) -> Iterator[Document]:
+        """The documents that stay of those that were measured, when all are, in order."""
+        assert self.judging is not None
+        first = len(self.steps) - len(self.last)
+        judged = self.after[first - 1].through(self.judging.judge(measured))
+        return self._apply(self.last, first, judged)
+
+    def _compared(self, documents: Iterator[Document]) -> Iterator[Document]:
+        return self._apply(self.comparing, len(self.alone), documents)
 
     def _apply(
-        self, steps: list[Step], after: list[Count], documents: Iterator[Document]
+        self, steps: list[Step], first: int, documents: Iterator[Document]
     ) -> Iterator[Document]:
-        for step, count in zip(steps, after, strict=False):
+        """Through steps of which the first has this place among all."""
+        for step, count in zip(steps, self.after[first:], strict=False):
             documents = count.through(step.apply(documents))
         return documents
 
@@ -104,11 +122,6 @@ class Cleaning:
         for step, tallies in zip(self.alone, account["tallies"], strict=True):
             for tally, other in zip(step.tallies, tallies, strict=True):
                 tally.add(Tally(**other))
-
-    @property
-    def in_parts(self) -> bool:
-        """Whether `apply_comparing` may be called several times, with some documents each time."""
-        return not any(isinstance(step, SeesAll) for step in self.comparing)
 
     def state(self) -> dict[str, Any]:
         """What all steps have done so far, for `go_on`, as plain JSON values."""
@@ -157,25 +170,22 @@ def make_cleaning(recipe: "Recipe") -> Cleaning:
     """
     return Cleaning(
         alone_steps(recipe.quality, recipe.privacy),
-        [
-            *deduplication.make_steps(recipe.deduplication),
-            *_perplexity(recipe),
-            *decontamination.make_steps(recipe.decontamination),
-            *_held_out(recipe),
-        ],
+        deduplication.make_steps(recipe.deduplication),
+        _perplexity(recipe),
+        [*decontamination.make_steps(recipe.decontamination), *_held_out(recipe)],
     )
 
 
-def _perplexity(recipe: "Recipe") -> list[Step]:
+def _perplexity(recipe: "Recipe") -> SeesAll | None:
     if recipe.quality.perplexity_model is None:
-        return []
+        return None
     from hornbook.pipeline.corpora.perplexity_filter import (  # torch
         PerplexityFilter,
         reference_model,
     )
 
     model = reference_model(recipe.quality.perplexity_model)
-    return [PerplexityFilter(model, recipe.quality.sigmas)]
+    return PerplexityFilter(model, recipe.quality.sigmas)
 
 
 def alone_steps(

@@ -1,7 +1,7 @@
 """Stage 0 of a run: the documents, split, in one directory."""
 
 import contextlib
-import itertools
+import json
 import shutil
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -25,17 +25,14 @@ from hornbook.corpus.world.generate import (
 )
 from hornbook.errors import HornbookError
 from hornbook.pipeline.corpora import parts
-from hornbook.pipeline.corpora.cleaning import (
-    Cleaning,
-    cleaning_settings,
-    further_files,
-    make_cleaning,
-)
+from hornbook.pipeline.corpora.cleaning import cleaning_settings, further_files, make_cleaning
+from hornbook.pipeline.corpora.ending import Ending
 from hornbook.pipeline.corpora.lines import document_of, text_of
 from hornbook.pipeline.corpora.milestones import Milestones
 from hornbook.pipeline.corpora.on_ray import by_ray
 from hornbook.pipeline.corpora.sources import Source, find_source, hashes, whereabouts
 from hornbook.pipeline.corpora.split_files import SplitFiles
+from hornbook.pipeline.corpora.waiting import Waiting
 from hornbook.pipeline.recipe import Recipe
 from hornbook.pipeline.workspace import SOURCES, Workspace
 
@@ -44,6 +41,8 @@ LABELLED = "labelled.jsonl"
 INSTRUCTIONS = "instructions.json"
 QUARANTINE = "quarantine.jsonl"
 """Lines, rows and documents that could not be read: file, line, reason."""
+WAITING, WHOLE = "waiting.jsonl", "whole.json"
+"""Among the parts: documents that wait to be judged, and the names of files that are not to be cut."""
 
 
 @dataclass(frozen=True)
@@ -161,12 +160,15 @@ def _write_documents(
     work: Path, recipe: Recipe, source: Source, directory: Path, earlier: Mapping[str, Corpus]
 ) -> dict[str, Any]:
     """Read, clean, split and write; returns the facts about it."""
-    whole: set[str] = set()
+    # Kept: what an interrupted run has written is that of this plan of reading, not of one before.
+    noted = work / parts.FOLDER / WHOLE
+    whole = set(json.loads(noted.read_text("utf-8"))) if noted.exists() else set()
     while True:
         try:
             return _write_once(work, recipe, source, directory, earlier, whole)
         except TornError as torn:  # rare: a table with a quotation mark that has no partner
             whole.add(torn.name)
+            artifact.write_text(noted, json.dumps(sorted(whole)))
 
 
 def _write_once(
@@ -184,14 +186,18 @@ def _write_once(
     clean = cleaning.search.without if cleaning.search else None
     quarantine = Quarantine(work / QUARANTINE, recipe.corpus.max_bad_share, clean)
     try:
-        with SplitFiles(work, recipe) as files:
+        with (
+            SplitFiles(work, recipe) as files,
+            Waiting(work / parts.FOLDER / WAITING, source.said) as waiting,
+        ):
+            ending = Ending(files, cleaning, quarantine, waiting)
             if source.has_files:
                 several = _parts(work / parts.FOLDER, recipe, source, whole)
-                _write_parts(several, files, cleaning, quarantine, recipe)
+                _write_parts(several, ending, recipe)
             else:
-                files.begin()
-                quarantine.begin()
-                files.add(cleaning.apply(_stream(recipe, source, quarantine)))
+                ending.begin()
+                ending.take(cleaning.apply_alone(_stream(recipe, source, quarantine)))
+                ending.judge()
             files.finish()
     except TornError:
         raise
@@ -224,29 +230,18 @@ def _parts(folder: Path, recipe: Recipe, source: Source, whole: Collection[str])
     )
 
 
-def _write_parts(
-    several: parts.Parts,
-    files: SplitFiles,
-    cleaning: Cleaning,
-    quarantine: Quarantine,
-    recipe: Recipe,
-) -> None:
+def _write_parts(several: parts.Parts, ending: Ending, recipe: Recipe) -> None:
     """Read files in parts, by several processes; compare and write the documents part by part."""
     engine = by_ray if recipe.run.engine == "ray" else parts.by_processes
-    milestones = Milestones(several.folder, files, cleaning, quarantine)
-    start = milestones.go_on() if cleaning.in_parts else 0
+    milestones = Milestones(several.folder, ending)
+    start = milestones.go_on()
     numbers = parts.made_parts(several, engine, start)
     with contextlib.closing(numbers):  # and with it the processes
-        documents = (parts.documents_of(several, n, cleaning, quarantine) for n in numbers)
-        if cleaning.in_parts:
-            for done, part in enumerate(documents, start=start + 1):
-                files.add(cleaning.apply_comparing(part))
-                milestones.passed(done)
-        else:
-            files.begin()
-            quarantine.begin()
-            files.add(cleaning.apply_comparing(itertools.chain.from_iterable(documents)))
-    quarantine.judge()
+        for done, number in enumerate(numbers, start=start + 1):
+            ending.take(parts.documents_of(several, number, ending.cleaning, ending.quarantine))
+            milestones.passed(done)
+    ending.quarantine.judge()
+    ending.judge(lambda: milestones.passed(len(several.units)))
 
 
 def _stream(recipe: Recipe, source: Source, quarantine: Quarantine) -> Iterator[Document]:

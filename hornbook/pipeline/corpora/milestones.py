@@ -3,7 +3,8 @@
 The parts that are read lie on disk by themselves (see `parts`). Behind them, documents are compared and
 written into the files of their splits. What has been written and counted stands in one small file; what
 the comparing steps have learnt, in one more file each time. A run that goes on cuts the splits' files
-back to where they were, learns all of it again, and takes the next part.
+back to where they were, learns all of it again, and takes the next part. So does what is written of
+documents that wait to be judged together, and how many of them were.
 """
 
 import json
@@ -15,10 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hornbook import artifact
-from hornbook.corpus.quarantine import Quarantine
 from hornbook.corpus.step import Remembering
-from hornbook.pipeline.corpora.cleaning import Cleaning
-from hornbook.pipeline.corpora.split_files import SplitFiles
+from hornbook.pipeline.corpora.ending import Ending
 
 FILE, MEMORY = "milestone.json", "memory-{:06}.npz"
 EVERY_S = 2.0
@@ -28,13 +27,10 @@ EVERY_S = 2.0
 class Milestones:
     """Notes how far a corpus is; made before any document is taken."""
 
-    def __init__(
-        self, folder: Path, files: SplitFiles, cleaning: Cleaning, quarantine: Quarantine
-    ) -> None:
-        """`folder` is that of the parts; the others are what is brought back to where it was."""
-        self._folder, self._files = folder, files
-        self._cleaning, self._quarantine = cleaning, quarantine
-        self._steps = [step for step in cleaning.comparing if isinstance(step, Remembering)]
+    def __init__(self, folder: Path, ending: Ending) -> None:
+        """`folder` is that of the parts; the `ending` is brought back to where it was."""
+        self._folder, self._ending, self._cleaning = folder, ending, ending.cleaning
+        self._steps = [step for step in self._cleaning.steps if isinstance(step, Remembering)]
         self._memories = 0
         self._last = time.monotonic()
 
@@ -42,10 +38,8 @@ class Milestones:
         """Bring all back to where an earlier run was; returns how many parts are dealt with."""
         done = 0
         noted = self._noted()
-        self._files.begin(noted and noted["files"])
-        self._quarantine.begin(noted and noted["quarantine"])
+        self._ending.begin(noted)
         if noted is not None:
-            self._cleaning.go_on(noted["cleaning"])
             for self._memories in range(1, noted["memories"] + 1):
                 self._learn(self._folder / MEMORY.format(self._memories))
             done = noted["parts"]
@@ -63,7 +57,7 @@ class Milestones:
 
     def passed(self, parts: int) -> None:
         """So many parts are dealt with; noted if the last time is long ago, and it can be."""
-        if not self._files.flowing or time.monotonic() - self._last < EVERY_S:
+        if self._ending.files.holds_back or time.monotonic() - self._last < EVERY_S:
             return
         if self._steps:
             self._memories += 1
@@ -71,9 +65,7 @@ class Milestones:
         noted = {
             "parts": parts,
             "memories": self._memories,
-            "files": self._files.state(),
-            "cleaning": self._cleaning.state(),
-            "quarantine": self._quarantine.state(),
+            **self._ending.state(),
         }
         artifact.write_text(self._folder / FILE, json.dumps(noted))
         self._last = time.monotonic()

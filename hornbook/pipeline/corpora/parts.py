@@ -92,7 +92,7 @@ def make_part(parts: Parts, number: int) -> None:
         HornbookError: a file is cut off, damaged, or cannot be read.
     """
     settings = parts.corpus
-    cleaning = Cleaning(alone_steps(parts.quality, parts.privacy, workers=1), [])
+    cleaning = Cleaning(alone_steps(parts.quality, parts.privacy, workers=1))
     torn = ""
     with contextlib.ExitStack() as files:
         refused, file = (

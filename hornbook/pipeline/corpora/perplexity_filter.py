@@ -5,13 +5,11 @@ deviations. The rule is applied to the logarithm of the perplexity, the loss in 
 document of noise has a perplexity so large that it would raise the standard deviation above everything.
 """
 
-import json
 import math
-import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +18,7 @@ from hornbook.artifact import MANIFEST
 from hornbook.console import console
 from hornbook.corpus.document import Document
 from hornbook.corpus.parallel import batched
-from hornbook.corpus.step import OneTally, SeesAll
+from hornbook.corpus.step import Measured, SeesAll
 from hornbook.errors import HornbookError
 from hornbook.evaluation.text_losses import text_losses
 from hornbook.pipeline.models.bundle import ADAPTER, MODEL, Bundle, default_runtime, load_bundle
@@ -53,43 +51,49 @@ class Spread:
         return math.sqrt(self.squares / self.count) if self.count else 0.0
 
 
-class PerplexityFilter(OneTally, SeesAll):
+class PerplexityFilter(SeesAll):
     """Removes documents whose log-perplexity is more than `sigmas` deviations above the mean.
 
-    Two passes: all documents are scored, and wait in a temporary file (in the folder that TMPDIR
-    names, as large as the corpus) until the mean is known. Of each document, up to 32,768 characters
-    are scored. Memory: the model, and up to 256 documents of together 260,000 characters, or one
-    that is larger.
+    Of each document, up to 32,768 characters are scored. Memory: the model, and up to 256 documents of
+    together 260,000 characters, or one that is larger.
     """
 
     def __init__(self, bundle: Bundle, sigmas: float) -> None:
         """`bundle` is the reference model, with its own tokenizer."""
         super().__init__("perplexity")
         self._bundle, self._sigmas = bundle, sigmas
+        self._spread = Spread()
+        self._told = False
 
-    def apply(self, documents: Iterator[Document]) -> Iterator[Document]:
-        """The documents that stay; the first comes when the last has been scored.
+    def measure(self, documents: Iterator[Document]) -> Iterator[Measured]:
+        """Each document with its loss in nats a token; nan where there is no token."""
+        for batch in batched(self._counted(documents), BATCH_DOCUMENTS, BATCH_CHARACTERS):
+            for document, loss in zip(batch, self._losses(batch).tolist(), strict=True):
+                if not math.isnan(loss):
+                    self._spread.add(loss)
+                yield document, loss
 
-        Raises:
-            HornbookError: the temporary file cannot be written.
-        """
-        with tempfile.TemporaryFile("w+", encoding="utf-8") as file:
-            spread = Spread()
-            for batch in batched(self._counted(documents), BATCH_DOCUMENTS, BATCH_CHARACTERS):
-                for document, loss in zip(batch, self._losses(batch), strict=True):
-                    if not math.isnan(loss):
-                        spread.add(loss)
-                    _keep(file, document, loss)
-            limit = spread.mean + self._sigmas * spread.deviation
-            self._tell(spread, limit)
-            file.seek(0)
-            for line in file:
-                document, loss = _kept(line)
-                if loss > limit:
-                    why = f"perplexity {_exp(loss)}, above {_exp(limit)}"
-                    self._tally.remove(document, why)
-                else:
-                    yield document
+    def judge(self, measured: Iterator[Measured]) -> Iterator[Document]:
+        """The documents whose loss is not above what the mean and the deviation of all allow."""
+        limit = self._spread.mean + self._sigmas * self._spread.deviation
+        self._tell(limit)
+        for document, loss in measured:
+            if loss > limit:
+                self._tally.remove(document, f"perplexity {_exp(loss)}, above {_exp(limit)}")
+            else:
+                yield document
+
+    def take_notes(self) -> None:
+        """See `Remembering`: there is nothing to begin with."""
+
+    def notes(self) -> dict[str, npt.NDArray[np.float64]]:
+        """Count, mean and squares of all losses so far."""
+        return {"spread": np.array(astuple(self._spread))}
+
+    def learn(self, notes: Mapping[str, npt.NDArray[Any]]) -> None:
+        """See `Remembering`; the last notes hold all of it."""
+        count, mean, squares = notes["spread"].tolist()
+        self._spread = Spread(int(count), mean, squares)
 
     def _losses(self, documents: list[Document]) -> npt.NDArray[np.float64]:
         """Nats a token of each, its first one included; nan where there is no token."""
@@ -102,13 +106,14 @@ class PerplexityFilter(OneTally, SeesAll):
         whole = [[*before, *ids] for ids in texts]
         return text_losses(self._bundle.model, whole, self._bundle.runtime).loss
 
-    def _tell(self, spread: Spread, limit: float) -> None:
-        if spread.count:
+    def _tell(self, limit: float) -> None:
+        if self._spread.count and not self._told:
             console.print(
-                f"  perplexity of {spread.count:,} documents: {_exp(spread.mean)} in the middle; "
-                f"those above {_exp(limit)} are left out",
+                f"  perplexity of {self._spread.count:,} documents: {_exp(self._spread.mean)} in the "
+                f"middle; those above {_exp(limit)} are left out",
                 style="dim",
             )
+        self._told = True
 
 
 def reference_model(path: str) -> Bundle:
@@ -133,22 +138,6 @@ def reference_manifest(path: str) -> Path:
     raise HornbookError(
         f"quality.perplexity_model: {path} is no model; give a folder such as runs/NAME/pretrain."
     )
-
-
-def _keep(file: IO[str], document: Document, loss: float) -> None:
-    record = [document.text, document.id, document.source, dict(document.metadata), loss]
-    try:
-        file.write(json.dumps(record, default=str) + "\n")
-    except OSError as error:
-        raise HornbookError(
-            f"{tempfile.gettempdir()}: no place for the documents that quality.perplexity_model "
-            f"looks at: {error.strerror}; make room or set TMPDIR."
-        ) from None
-
-
-def _kept(line: str) -> tuple[Document, float]:
-    text, name, source, metadata, loss = json.loads(line)
-    return Document(text, name, source, metadata), loss
 
 
 def _exp(loss: float) -> str:

@@ -45,9 +45,9 @@ class SplitFiles:
             file.close()
 
     @property
-    def flowing(self) -> bool:
-        """Whether all documents that came are written."""
-        return self._splitter.flowing
+    def holds_back(self) -> bool:
+        """Whether some of the documents that came are not written yet."""
+        return self._splitter.holds_back
 
     def add(self, documents: Iterable[Document]) -> None:
         """Write documents, as far as it is known where they belong."""
@@ -81,8 +81,8 @@ class SplitFiles:
     def begin(self, state: Mapping[str, Any] | None = None) -> None:
         """Begin, or go on from where `state` was taken; what was written behind it is thrown away."""
         if state is not None:
-            self._splitter = Splitter(*self._settings, flowing=True)
             self.documents, self.characters = dict(state["documents"]), dict(state["characters"])
+            self._splitter = Splitter(*self._settings, flowing=any(self.documents.values()))
         for split, file in self._files.items():
             file.seek(0 if state is None else state["sizes"][split])
             file.truncate()

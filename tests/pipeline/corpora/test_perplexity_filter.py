@@ -3,6 +3,7 @@
 import json
 import math
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,16 +12,19 @@ import torch
 
 from hornbook.artifact import hash_file
 from hornbook.cli import _run
+from hornbook.corpus import units
 from hornbook.corpus.document import Document
 from hornbook.corpus.world.generate import generate_texts
 from hornbook.corpus.world.settings import WorldSettings
 from hornbook.evaluation.perplexity import sliding_window_perplexity
 from hornbook.model.config import ModelConfig
 from hornbook.model.transformer import Transformer
-from hornbook.pipeline.corpora import perplexity_filter
-from hornbook.pipeline.corpora.corpus import open_corpus
+from hornbook.pipeline.corpora import milestones, parts, perplexity_filter, waiting
+from hornbook.pipeline.corpora.corpus import make_corpus, open_corpus
 from hornbook.pipeline.corpora.perplexity_filter import PerplexityFilter, Spread
 from hornbook.pipeline.models.bundle import Bundle, default_runtime, load_bundle, save_bundle
+from hornbook.pipeline.recipe import Recipe
+from hornbook.pipeline.workspace import Workspace
 from hornbook.sampling.loader import Loader
 from hornbook.sampling.windows import Windows
 from hornbook.tokenizing.settings import TokenizerSettings
@@ -63,6 +67,10 @@ def noise() -> list[str]:
     return ["".join(rng.choices(letters, k=120)) for _ in range(3)]
 
 
+def judged(step: PerplexityFilter, documents: list[Document]) -> list[Document]:
+    return list(step.judge(iter(list(step.measure(iter(documents))))))
+
+
 def test_the_limit_is_that_of_every_document_scored_alone(
     reference: Bundle, noise: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -70,7 +78,7 @@ def test_the_limit_is_that_of_every_document_scored_alone(
     texts = [*STORIES[200:230], noise[0], *STORIES[230:], noise[1], "", "x"]
     given = [Document(text, f"d{n}", "s", {"n": n}) for n, text in enumerate(texts)]
     step = PerplexityFilter(reference, sigmas=2.0)
-    kept = list(step.apply(iter(given)))
+    kept = judged(step, given)
 
     losses = []
     for text in texts:
@@ -88,12 +96,12 @@ def test_the_limit_is_that_of_every_document_scored_alone(
 
 def test_noise_goes_and_stories_stay(reference: Bundle, noise: list[str]) -> None:
     given = [Document(text, text[:9]) for text in [*STORIES[200:], noise[0]]]
-    kept = list(PerplexityFilter(reference, sigmas=3.0).apply(iter(given)))
+    kept = judged(PerplexityFilter(reference, sigmas=3.0), given)
     assert kept == given[:-1]
 
 
 def test_no_document_at_all(reference: Bundle) -> None:
-    assert list(PerplexityFilter(reference, sigmas=3.0).apply(iter([]))) == []
+    assert judged(PerplexityFilter(reference, sigmas=3.0), []) == []
 
 
 def test_mean_and_deviation_are_numpys() -> None:
@@ -125,6 +133,73 @@ def test_in_a_run_the_model_is_among_the_inputs(
     manifest = reference.path / "model" / "manifest.json"
     assert corpus.manifest.inputs[f"perplexity model: {reference.path}"] == hash_file(manifest)
     assert _run(["verify", str(tmp_path / "run")]) == 0
+
+
+@pytest.mark.parametrize("stop_at", [7, 12])
+def test_interrupted_it_scores_nothing_again(
+    reference: Bundle,
+    noise: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stop_at: int,
+) -> None:
+    """Interrupted behind the seventh of nine parts, or the third of five blocks that are judged."""
+    monkeypatch.setattr(units, "UNIT_BYTES", 10_000)
+    monkeypatch.setattr(milestones, "EVERY_S", 0)
+    monkeypatch.setattr(waiting, "BLOCK_BYTES", 20_000)
+    monkeypatch.setattr(parts, "by_processes", by_this_process)
+    texts = [*STORIES[100:230], noise[0], *STORIES[210:260], noise[1]]
+    lines = [json.dumps({"text": text, "id": f"{n}"}) for n, text in enumerate(texts)]
+    (tmp_path / "pages.jsonl").write_text("\n".join(lines))
+    (tmp_path / "held.jsonl").write_text(json.dumps({"text": STORIES[225]}))
+    recipe = Recipe.model_validate(
+        {
+            "corpus": {
+                "source": f"{tmp_path / 'pages.jsonl'}",
+                "validation_share": 0.4,
+                "test_share": 0.4,
+            },
+            "quality": {"perplexity_model": str(reference.path)},
+            "deduplication": {"exact": True},
+            "decontamination": {"evaluation_sets": (f"{tmp_path / 'held.jsonl'}",)},
+        }
+    )
+    whole = make_corpus(recipe, Workspace(tmp_path / "whole"))
+    scored: list[str] = []
+    passes: list[int] = []
+    losses, passed = PerplexityFilter._losses, milestones.Milestones.passed
+
+    def noted(step: PerplexityFilter, documents: list[Document]) -> object:
+        scored.extend(document.id for document in documents)
+        return losses(step, documents)
+
+    def and_stop(self: milestones.Milestones, count: int) -> None:
+        passed(self, count)
+        passes.append(count)
+        if len(passes) == stop_at:
+            for name in ("parts/waiting.jsonl", "validation.jsonl"):
+                with (tmp_path / "run" / ".corpus.partial" / name).open("a") as file:
+                    file.write("torn")
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(PerplexityFilter, "_losses", noted)
+    monkeypatch.setattr(milestones.Milestones, "passed", and_stop)
+    with pytest.raises(KeyboardInterrupt):
+        make_corpus(recipe, Workspace(tmp_path / "run"))
+    again = make_corpus(recipe, Workspace(tmp_path / "run"))
+    assert len(scored) == len(set(scored)) == 162
+    assert again.manifest.files == whole.manifest.files
+    assert again.cleaning == whole.cleaning
+    steps = {step["step"]: step["tallies"][0]["removed"] for step in whole.cleaning["steps"]}
+    assert steps == {"ExactDuplicates": 20, "PerplexityFilter": 2, "Decontamination": 2}
+    assert passes == [*range(1, 9), *[9] * 6]
+    assert not list((tmp_path / "run").glob(".corpus*"))
+
+
+def by_this_process(several: parts.Parts) -> Iterator[int]:
+    for number in several.missing():
+        parts.make_part(several, number)
+        yield number
 
 
 @pytest.mark.parametrize("path", ["nowhere", "."])
