@@ -100,7 +100,7 @@ def resumed_directory(path: Path, key: Mapping[str, Any], done: str) -> Iterator
         path: the name that the directory takes when the block ends without an error.
         key: plain JSON values; what was done for another key is thrown away.
         done: how the names of files end that stand for something complete. After an error the
-            directory stays if there is one.
+            directory stays if there is one. What is half done goes, unless a living process is at it.
 
     Raises:
         HornbookError: something else stands at `path`, such as a file or a directory of the user's.
@@ -112,6 +112,7 @@ def resumed_directory(path: Path, key: Mapping[str, Any], done: str) -> Iterator
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True)
         write_text(made_from, text)
+    discard_unfinished(work)
     try:
         yield work
         for entry in (*work.rglob("*"), work):
@@ -182,16 +183,50 @@ def new_file(path: Path) -> Iterator[IO[bytes]]:
     """A file under a temporary name, flushed and renamed to `path` when the block ends well."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    with _lock(Path(name)):
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).chmod(0o644)
+            Path(name).rename(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+
+
+@contextlib.contextmanager
+def _lock(path: Path) -> Iterator[bool]:
+    """Hold a file for this process, until the block ends or the process does; whether none other has it.
+
+    Where locks are not known (Windows), a file that is open cannot be deleted anyway.
+    """
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-        Path(name).rename(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+        import fcntl
+    except ImportError:
+        yield True
+        return
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(descriptor)
+
+
+def discard_unfinished(folder: Path) -> None:
+    """Delete the files in a folder, and in those within it, that `new_file` has begun for a process that is
+    no more; those that a living process is writing stay."""
+    for path in folder.rglob(".*.tmp"):
+        # One may be finished, and have another name, in the meantime.
+        with contextlib.suppress(OSError), _lock(path) as free:
+            if free:
+                path.unlink()
 
 
 def write_text(path: Path, text: str) -> None:

@@ -10,10 +10,11 @@ class HornbookError(Exception):
 
 
 class Terminated(SystemExit):
-    """SIGTERM came while training: a checkpoint is saved and the process ends with code 0.
+    """SIGTERM came. While training, a checkpoint is saved and the process ends with code 0.
 
-    To whoever sent it (SLURM, Kubernetes, a cloud taking its machine back) this is no failure.
+    To whoever sent it (SLURM, Kubernetes, a cloud taking its machine back) that is no failure. Elsewhere
+    what is finished is kept, what is not is lost, and the code is 143.
     """
 
-    def __init__(self) -> None:
-        super().__init__(0)
+    def __init__(self, code: int = 0) -> None:
+        super().__init__(code)

@@ -15,7 +15,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from hornbook.console import console
-from hornbook.errors import HornbookError
+from hornbook.errors import HornbookError, Terminated
 
 if TYPE_CHECKING:
     from torch.distributed import Store  # type: ignore[attr-defined]
@@ -147,11 +147,11 @@ def joined_processes(device: str, patience_s: float) -> Iterator[Processes]:
     console.quiet = not processes.is_main
     try:
         yield processes
-    except KeyboardInterrupt as error:
+    except (KeyboardInterrupt, Terminated) as error:
         processes.tell_failure(error)
         if processes.is_main:
             raise
-        sys.exit(INTERRUPTED)
+        sys.exit(error.code if isinstance(error, Terminated) else INTERRUPTED)
     except BaseException as error:
         # The group is not taken down: that could wait for processes that are no longer there.
         processes.tell_failure(error)

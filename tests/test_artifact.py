@@ -207,3 +207,30 @@ def test_a_directory_is_removed_whole_or_not_at_all(
     monkeypatch.setattr(artifact.shutil, "rmtree", remove)
     remove_directory(make(tmp_path / "made"))
     assert names(tmp_path) == []
+
+
+def test_what_a_dead_process_was_writing_goes_and_what_a_living_one_writes_stays(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "parts").mkdir()
+    left = tmp_path / "parts" / ".1.jsonl.abc123.tmp"
+    left.write_text("half")
+    with artifact.new_file(tmp_path / "parts" / "2.jsonl") as file:
+        file.write(b"whole")
+        artifact.discard_unfinished(tmp_path)
+    assert [path.name for path in (tmp_path / "parts").iterdir()] == ["2.jsonl"]
+    assert (tmp_path / "parts" / "2.jsonl").read_text() == "whole"
+
+
+def test_long_work_that_goes_on_begins_without_what_was_half_done(tmp_path: Path) -> None:
+    def interrupted() -> None:
+        with artifact.resumed_directory(tmp_path / "long", {"a": 1}, ".done") as work:
+            (work / "1.done").touch()
+            (work / ".2.done.abc123.tmp").touch()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert list(tmp_path.rglob("*.tmp"))
+    with artifact.resumed_directory(tmp_path / "long", {"a": 1}, ".done") as work:
+        assert [path.name for path in work.iterdir()] == ["1.done"]

@@ -1,7 +1,7 @@
 """The command line: parse, call, print.
 
-app.py gathers the verbs; pipeline.py has those that run stages, training.py those around a
-training, models.py those that use a trained model, merging.py the one that folds adapters into theirs,
+app.py gathers the verbs; pipeline.py has those that run stages, stopping.py says what is left of them after a signal, training.py
+has those around a training, models.py those that use a trained model, merging.py the one that folds adapters into theirs,
 data.py those that look at data, audit.py those that look for what a training should not leave behind.
 Commands import what they need when they run, so that `--help` is quick.
 """
@@ -20,10 +20,14 @@ def main() -> None:
 
 
 def _run(arguments: list[str]) -> int:
+    from hornbook.cli.stopping import Stopped
     from hornbook.errors import HornbookError, Terminated
 
     try:
         return _call(arguments)
+    except Stopped as stop:
+        print(f"\n{stop.sentence} Run the same command again to go on.", file=sys.stderr)
+        return stop.exit_code
     except HornbookError as error:
         return _fail(str(error))
     except KeyboardInterrupt:

@@ -5,14 +5,16 @@ from typing import Annotated
 
 import typer
 
-from hornbook.cli.arguments import RecipeArguments, recipe_from
+from hornbook.cli.arguments import RecipeArguments
+from hornbook.cli.stopping import running
 
 
 def memorization(arguments: RecipeArguments = None) -> None:
     """What is learnt by heart: secrets planted in the corpus, small models trained on it and asked."""
-    from hornbook.run import audit_memorization
+    with running(arguments) as recipe:
+        from hornbook.run import audit_memorization
 
-    audit_memorization(recipe_from(arguments))
+        audit_memorization(recipe)
 
 
 def poison(

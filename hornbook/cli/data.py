@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from hornbook.cli.arguments import recipe_from
+from hornbook.cli.stopping import running
 
 
 def preview(
@@ -30,9 +30,10 @@ def preview(
     from hornbook.pipeline.tuning import preview as previewing
 
     if what[0].endswith(".toml"):
-        from hornbook.run import preview_recipe
+        with running(what) as recipe:
+            from hornbook.run import preview_recipe
 
-        preview_recipe(recipe_from(what), show)
+            preview_recipe(recipe, show)
         return
     from hornbook.finetuning.instruction import InstructionSettings
 

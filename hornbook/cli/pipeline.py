@@ -1,11 +1,15 @@
 """The verbs that run stages: each runs the pipeline up to itself, making only what changed."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hornbook.cli.arguments import RecipeArguments, recipe_from
+from hornbook.cli.arguments import RecipeArguments
+from hornbook.cli.stopping import running
+
+if TYPE_CHECKING:
+    from hornbook.run import Goal
 
 ShowWindows = Annotated[
     int | None,
@@ -23,9 +27,7 @@ ListSettings = Annotated[
 
 def quickstart(arguments: RecipeArguments = None) -> None:
     """Every stage on the built-in sample world: from nothing to a model that answers."""
-    from hornbook.run import run as run_all
-
-    run_all(recipe_from(arguments))
+    _run(arguments)
 
 
 def run(arguments: RecipeArguments = None, settings: ListSettings = False) -> None:
@@ -35,9 +37,7 @@ def run(arguments: RecipeArguments = None, settings: ListSettings = False) -> No
 
         settings_table()
         return
-    from hornbook.run import run as run_all
-
-    run_all(recipe_from(arguments))
+    _run(arguments)
 
 
 def tokenize(
@@ -47,20 +47,22 @@ def tokenize(
     ] = None,
 ) -> None:
     """Make the corpus and train (or load) the tokenizer."""
-    from hornbook.pipeline.tables import print_tokens
-    from hornbook.run import tokenize_corpus
+    with running(arguments) as recipe:
+        from hornbook.pipeline.tables import print_tokens
+        from hornbook.run import tokenize_corpus
 
-    _, tokenizer = tokenize_corpus(recipe_from(arguments))
+        _, tokenizer = tokenize_corpus(recipe)
     if text is not None:
         print_tokens(tokenizer, text)
 
 
 def sample(arguments: RecipeArguments = None, show: ShowWindows = None) -> None:
     """Write the token store; with --show, print what the model will see."""
-    from hornbook.pipeline.show import show_samples
-    from hornbook.run import sample_tokens
+    with running(arguments) as recipe:
+        from hornbook.pipeline.show import show_samples
+        from hornbook.run import sample_tokens
 
-    context = sample_tokens(recipe_from(arguments))
+        context = sample_tokens(recipe)
     if show is not None:
         show_samples(context, show)
 
@@ -73,11 +75,12 @@ def prepare(
     ] = None,
 ) -> None:
     """Read, clean and tokenize a corpus; prints what each step did and writes a data card."""
-    from hornbook.pipeline.corpora.prepare import show_prepared
-    from hornbook.run import sample_tokens
-
     chosen = [] if engine is None else [f"run.engine={engine}"]
-    show_prepared(sample_tokens(recipe_from([*(arguments or []), *chosen])))
+    with running([*(arguments or []), *chosen]) as recipe:
+        from hornbook.pipeline.corpora.prepare import show_prepared
+        from hornbook.run import sample_tokens
+
+        show_prepared(sample_tokens(recipe))
 
 
 def verify(
@@ -116,27 +119,26 @@ def verify(
 
 def pretrain(arguments: RecipeArguments = None) -> None:
     """Pre-train a model on the corpus."""
-    from hornbook.run import run as run_all
-
-    run_all(recipe_from(arguments), goal="pretrain")
+    _run(arguments, "pretrain")
 
 
 def finetune_classify(arguments: RecipeArguments = None) -> None:
     """Fine-tune as a classifier (classification.path names the labelled texts)."""
-    from hornbook.run import run as run_all
-
-    run_all(recipe_from(arguments), goal="classify")
+    _run(arguments, "classify")
 
 
 def finetune_instruct(arguments: RecipeArguments = None) -> None:
     """Fine-tune to follow instructions (instruction.path names the examples)."""
-    from hornbook.run import run as run_all
-
-    run_all(recipe_from(arguments), goal="instruct")
+    _run(arguments, "instruct")
 
 
 def finetune_prefer(arguments: RecipeArguments = None) -> None:
     """Teach a follower of instructions which answers people prefer (preference.path)."""
-    from hornbook.run import run as run_all
+    _run(arguments, "prefer")
 
-    run_all(recipe_from(arguments), goal="prefer")
+
+def _run(arguments: list[str] | None, goal: "Goal" = "all") -> None:
+    with running(arguments) as recipe:
+        from hornbook.run import run as run_all
+
+        run_all(recipe, goal)

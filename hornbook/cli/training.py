@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from hornbook.cli.arguments import RecipeArguments, recipe_from
+from hornbook.cli.arguments import RecipeArguments
+from hornbook.cli.stopping import running
 
 
 def estimate(arguments: RecipeArguments = None) -> None:
@@ -14,15 +15,19 @@ def estimate(arguments: RecipeArguments = None) -> None:
     Trains the real model for some seconds on random tokens. Makes corpus, tokenizer and tokens
     first when they are missing and small; large ones are estimated from the corpus' first part.
     """
-    from hornbook.console import console
-    from hornbook.pipeline.pretraining.amounts import count_amounts, guess_amounts, small_enough
-    from hornbook.pipeline.pretraining.estimate import estimate as estimate_run
-    from hornbook.run import sample_tokens
+    with running(arguments) as recipe:
+        from hornbook.console import console
+        from hornbook.pipeline.pretraining.amounts import (
+            count_amounts,
+            guess_amounts,
+            small_enough,
+        )
+        from hornbook.pipeline.pretraining.estimate import estimate as estimate_run
+        from hornbook.run import sample_tokens
 
-    recipe = recipe_from(arguments)
-    small = small_enough(recipe)
-    amounts = count_amounts(sample_tokens(recipe)) if small else guess_amounts(recipe)
-    console.print(estimate_run(recipe, amounts))
+        small = small_enough(recipe)
+        amounts = count_amounts(sample_tokens(recipe)) if small else guess_amounts(recipe)
+        console.print(estimate_run(recipe, amounts))
 
 
 def find_lr(
@@ -30,10 +35,11 @@ def find_lr(
     steps: Annotated[int, typer.Option(help="Steps from the lowest rate to the highest.")] = 100,
 ) -> None:
     """Find a learning rate: raise it until the loss goes up, on a model that is thrown away."""
-    from hornbook.pipeline.pretraining.find_lr import find_learning_rate
-    from hornbook.run import sample_tokens
+    with running(arguments) as recipe:
+        from hornbook.pipeline.pretraining.find_lr import find_learning_rate
+        from hornbook.run import sample_tokens
 
-    find_learning_rate(sample_tokens(recipe_from(arguments)), steps)
+        find_learning_rate(sample_tokens(recipe), steps)
 
 
 def compare(

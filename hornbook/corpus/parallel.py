@@ -5,6 +5,8 @@ import itertools
 import multiprocessing
 import os
 import signal
+import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -17,6 +19,8 @@ from hornbook.errors import HornbookError
 
 BATCH_DOCUMENTS, BATCH_CHARACTERS = 4096, 2**22
 """Documents that are worked on together: as many as fill one of both."""
+LOOK_EVERY_S = 1.0
+"""Seconds after which a process looks whether the one that started it is still there."""
 
 Result = TypeVar("Result")
 
@@ -48,41 +52,79 @@ def computed(
         for batch in stream:
             yield batch, compute(list(map(take, batch)))
         return
-    # Started afresh: a fork of a process with threads, as torch has, may hang.
-    context = multiprocessing.get_context("spawn")
     waiting: deque[tuple[list[Document], Future[Result]]] = deque()
-    with ProcessPoolExecutor(workers, context, compute_alone) as pool:
+    with processes(workers) as pool:
         for batch in stream:
-            taken = list(map(take, batch))
-            with _interrupts_kept_here():  # the first submits start the processes
-                waiting.append((batch, pool.submit(compute, taken)))
+            waiting.append((batch, pool.submit(compute, list(map(take, batch)))))
             if len(waiting) > workers:
                 yield _finished(*waiting.popleft(), work)
         while waiting:
             yield _finished(*waiting.popleft(), work)
 
 
-def compute_alone() -> None:
-    """What a process does first that is one of as many as there are cores.
+class Pool:
+    """Processes that compute; see `processes`."""
 
-    Each would start as many threads for products of matrices, too, which wait for each other.
+    def __init__(self, executor: ProcessPoolExecutor) -> None:
+        """Wrap an executor of which nothing was asked yet."""
+        self._executor = executor
+
+    def submit(self, compute: Callable[..., Result], *arguments: Any) -> Future[Result]:
+        """Have one of them compute something, all of which is sent by pickling."""
+        with _signals_kept_here():  # the first submits start the processes
+            return self._executor.submit(compute, *arguments)
+
+
+@contextlib.contextmanager
+def processes(workers: int) -> Iterator[Pool]:
+    """So many processes, for a block of work.
+
+    They end with the block, after an error at once, and without the process that started them. Ctrl-C and
+    SIGTERM are not for them, even where they are sent to all: that one is to answer, by ending them.
+    """
+    # Started afresh: a fork of a process with threads, as torch has, may hang.
+    context = multiprocessing.get_context("spawn")
+    others = set(multiprocessing.active_children())
+    with ProcessPoolExecutor(workers, context, begin_process, (os.getpid(),)) as executor:
+        try:
+            yield Pool(executor)
+        except BaseException:
+            # What they are at is not waited for.
+            for process in set(multiprocessing.active_children()) - others:
+                process.kill()
+            raise
+
+
+def begin_process(parent: int) -> None:
+    """What a process does first that one of this number has started.
+
+    Each of as many as there are cores would start as many threads for products of matrices, too, which
+    wait for each other.
     """
     import numpy  # noqa: F401  whose library is to be there when it is limited
     from threadpoolctl import threadpool_limits
 
     threadpool_limits(limits=1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where signals cannot be blocked
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(LOOK_EVERY_S)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 @contextlib.contextmanager
-def _interrupts_kept_here() -> Iterator[None]:
-    """Processes started in the block do not hear Ctrl-C: it is this one's to answer, by ending them.
+def _signals_kept_here() -> Iterator[None]:
+    """Processes started in the block do not hear Ctrl-C and SIGTERM.
 
     A signal that is blocked when a process starts stays so in it; here it waits until the block ends.
     """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         yield
     finally:

@@ -7,15 +7,11 @@ run finds them again, and what comes out hangs neither on the number of processe
 
 import contextlib
 import json
-import multiprocessing
 import os
 import shutil
-import signal
-import threading
-import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import astuple, dataclass, replace
 from itertools import accumulate
@@ -28,7 +24,7 @@ from hornbook.corpus import fingerprints
 from hornbook.corpus.deduplication import DeduplicationSettings
 from hornbook.corpus.document import Document
 from hornbook.corpus.formats import Reading, TornError
-from hornbook.corpus.parallel import BATCH_CHARACTERS, BATCH_DOCUMENTS, batched, compute_alone
+from hornbook.corpus.parallel import BATCH_CHARACTERS, BATCH_DOCUMENTS, batched, processes
 from hornbook.corpus.privacy.redaction import PrivacySettings
 from hornbook.corpus.quality.settings import QualitySettings
 from hornbook.corpus.quarantine import Quarantine
@@ -42,8 +38,6 @@ FOLDER, UNPACKED = "parts", "unpacked"
 DONE = ".done.json"
 """How the name of the file ends that stands for a part that is complete."""
 DOCUMENTS, REFUSED, FINGERPRINTS = ".jsonl", ".refused.jsonl", ".fingerprints"
-LOOK_EVERY_S = 1.0
-"""Seconds after which a process looks whether the one that started it is still there."""
 
 
 @dataclass(frozen=True)
@@ -227,12 +221,9 @@ def by_processes(parts: Parts, workers: int | None = None) -> Iterator[int]:
         yield from _made_here(parts, missing, lambda: True)
         return
     workers = workers or os.cpu_count() or 1
-    # Started afresh: a fork of a process with threads, as torch has, may hang.
-    context = multiprocessing.get_context("spawn")
-    others = set(multiprocessing.active_children())
     waiting: deque[tuple[int, Future[None]]] = deque()
-    with ProcessPoolExecutor(workers, context, _begin, (os.getpid(),)) as pool:
-        try:
+    try:
+        with processes(workers) as pool:
             started = [pool.submit(_ready) for _ in range(workers)]
             yield from _made_here(parts, missing, lambda: not any(s.done() for s in started))
             for number in missing:
@@ -241,10 +232,8 @@ def by_processes(parts: Parts, workers: int | None = None) -> Iterator[int]:
                     yield _made(*waiting.popleft())
             while waiting:
                 yield _made(*waiting.popleft())
-        finally:
-            # After an error, what they are at is not waited for; it is made again.
-            for process in set(multiprocessing.active_children()) - others:
-                process.terminate()
+    finally:
+        artifact.discard_unfinished(parts.folder)  # those that processes were at when they ended
 
 
 def _made_here(parts: Parts, missing: deque[int], go_on: Callable[[], bool]) -> Iterator[int]:
@@ -268,19 +257,6 @@ def _made(number: int, future: Future[None]) -> int:
             'script that started it keeps its work under `if __name__ == "__main__":`.'
         ) from None
     return number
-
-
-def _begin(parent: int) -> None:
-    """In each process: Ctrl-C is for the one that started it, and without that one it ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    compute_alone()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(LOOK_EVERY_S)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def discard(folder: Path) -> None:

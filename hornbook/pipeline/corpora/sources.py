@@ -97,9 +97,12 @@ def hashes(files: Mapping[str, Path]) -> dict[str, str]:
         meter("hash", round(ends[-1]), "MB") as shown,
     ):
         digests = pool.map(artifact.hash_file, files.values())
-        for number, (name, digest) in enumerate(zip(files, digests, strict=True)):
-            found[name] = digest
-            shown.advance(round(ends[number + 1]) - round(ends[number]))
+        try:
+            for number, (name, digest) in enumerate(zip(files, digests, strict=True)):
+                found[name] = digest
+                shown.advance(round(ends[number + 1]) - round(ends[number]))
+        finally:  # after an error or a signal, not all that are left
+            pool.shutdown(cancel_futures=True)
     return found
 
 

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 
 from hornbook.corpus import units
 from hornbook.corpus.document import Document
+from hornbook.corpus.parallel import processes
 from hornbook.corpus.quarantine import Quarantine
 from hornbook.corpus.readers import CorpusSettings, corpus_files, read_corpus
 from hornbook.corpus.units import plan, read_unit
@@ -216,20 +218,27 @@ def test_killed_in_the_middle_the_same_command_goes_on(tmp_path: Path, source: P
     assert run.manifest.files == whole.manifest.files
 
 
+ALIVE = """
+import os, time
+from hornbook.corpus.parallel import processes
+
+if __name__ == "__main__":
+    with processes(1) as pool:
+        print(pool.submit(os.getpid).result(), flush=True)
+        time.sleep(60)
+"""
+
+
 def test_processes_end_with_the_one_that_started_them(tmp_path: Path) -> None:
-    script = (
-        "import os, subprocess, sys, time\n"
-        "child = subprocess.Popen([sys.executable, '-c', 'import os, time\\n"
-        "from hornbook.pipeline import parts\\nparts.LOOK_EVERY_S = 0.05\\n"
-        "parts._begin(os.getppid())\\nprint(1, flush=True)\\ntime.sleep(60)'], stdout=-1)\n"
-        "child.stdout.readline()\nprint(child.pid, flush=True)\ntime.sleep(60)"
-    )
+    script = tmp_path / "alive.py"
+    script.write_text(ALIVE)
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
     parent = subprocess.Popen(
-        [sys.executable, "-c", script], env=environment, stdout=subprocess.PIPE, text=True
+        [sys.executable, str(script)], env=environment, stdout=subprocess.PIPE, text=True
     )
     assert parent.stdout is not None
     child = int(parent.stdout.readline())
+    assert Path(f"/proc/{child}").exists()
     parent.kill()
     parent.wait()
     parent.stdout.close()
@@ -237,6 +246,25 @@ def test_processes_end_with_the_one_that_started_them(tmp_path: Path) -> None:
     while time.monotonic() < until and Path(f"/proc/{child}").exists():
         time.sleep(0.05)
     assert not Path(f"/proc/{child}").exists()
+
+
+def test_signals_are_not_for_the_processes_that_compute() -> None:
+    with processes(1) as pool:
+        child = pool.submit(os.getpid).result()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            os.kill(child, number)
+        assert pool.submit(os.getpid).result() == child
+
+
+def test_after_an_error_processes_are_not_waited_for() -> None:
+    def interrupted() -> None:
+        with processes(1) as pool:
+            pool.submit(time.sleep, 1000)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert not multiprocessing.active_children()
 
 
 @pytest.mark.parametrize(
