@@ -13,24 +13,32 @@ from hornbook.tokenizing.tokenizer import Tokenizer
 
 SHOWN = 400
 """Tokens of the vocabulary that are drawn beside those of the text."""
+MOST_FOR_PLANE = 16_384
+"""Vectors that the plane is worked out from: of a larger vocabulary every so-manyth."""
+CHUNK = 2_048
+"""Vectors made double at a time."""
 
 
-def principal_plane(vectors: Tensor) -> tuple[Tensor, list[float]]:
-    """Coordinates along the two directions in which vectors vary most (principal components).
+def principal_plane(vectors: Tensor) -> tuple[Tensor, Tensor, list[float]]:
+    """The two directions in which vectors vary most (principal components).
 
     Args:
         vectors: float (count, dim).
 
     Returns:
-        (count, 2), and the share of the variance that each direction has.
+        The vectors' mean (dim,) and the directions (dim, 2), both float64, and the share of the
+        variance that each direction has.
     """
-    centered = vectors.double() - vectors.double().mean(dim=0)
-    spread, directions = torch.linalg.eigh(centered.T @ centered)  # ascending
-    plane = directions[:, -2:].flip(1)  # (dim, 2)
+    mean = vectors.mean(dim=0, dtype=torch.float64)
+    spread = mean.new_zeros(len(mean), len(mean))
+    for some in vectors.split(CHUNK):
+        centered = some.double() - mean
+        spread.addmm_(centered.T, centered)
+    shares, directions = torch.linalg.eigh(spread)  # ascending
+    plane = directions[:, -2:].flip(1)
     # A direction and its opposite are as good: the largest part is made positive.
     signs = plane.gather(0, plane.abs().argmax(dim=0, keepdim=True)).sign()
-    shares = spread[-2:].flip(0) / spread.sum().clamp(min=1e-30)
-    return centered @ (plane * signs), shares.tolist()
+    return mean, plane * signs, (shares[-2:].flip(0) / shares.sum().clamp(min=1e-30)).tolist()
 
 
 class EmbeddingMap:
@@ -40,24 +48,23 @@ class EmbeddingMap:
         self._tokenizer = tokenizer
         vectors = model.embedding.token.weight.detach().float().cpu()
         self._vectors = vectors[: tokenizer.vocab_size]
-        self._plane, self._shares = principal_plane(self._vectors)
-        self._unit = self._vectors / self._vectors.norm(dim=1, keepdim=True).clamp(min=1e-12)
+        known = self._vectors[:: -(-len(self._vectors) // MOST_FOR_PLANE)]
+        self._mean, self._plane, self._shares = principal_plane(known)
+        self._of = len(known)
+        self._lengths = self._vectors.norm(dim=1).clamp(min=1e-12)
 
     def points(self, ids: Sequence[int]) -> dict[str, Any]:
         """Where these tokens lie, and some of the rest: ids that are spread over the vocabulary."""
-        size = len(self._vectors)
+        size, of_text = len(self._vectors), set(ids)
         step = max(1, size // SHOWN)
-        chosen = sorted({*ids, *range(0, size, step)})
+        chosen = sorted({*of_text, *range(0, size, step)})
         known = [token for token in chosen if self._is_token(token)]
         return {
-            "points": [
-                {**one, "x": x, "y": y, "of_text": one["id"] in ids}
-                for one, (x, y) in zip(
-                    named(self._tokenizer, known), self._plane[known].tolist(), strict=True
-                )
-            ],
+            "points": [{**one, "of_text": one["id"] in of_text} for one in self._placed(known)],
             "shares": self._shares,
             "dim": self._vectors.shape[1],
+            "of": self._of,
+            "vocab_size": size,
         }
 
     def neighbours(self, token: int, count: int = 10) -> list[dict[str, Any]]:
@@ -67,15 +74,19 @@ class EmbeddingMap:
             HornbookError: the vocabulary has no such token.
         """
         token = self._tokenizer.check_id(token)
-        likeness = self._unit @ self._unit[token]
+        lengths = self._lengths
+        likeness = self._vectors @ (self._vectors[token] / lengths[token]) / lengths
         likeness[token] = -2
         nearest = likeness.topk(min(count, len(likeness) - 1)).indices.tolist()
         ids = [other for other in nearest if self._is_token(other)]
+        return [{**one, "cosine": float(likeness[one["id"]])} for one in self._placed(ids)]
+
+    def _placed(self, ids: Sequence[int]) -> list[dict[str, Any]]:
+        """Tokens with their places in the plane."""
+        places = (self._vectors[list(ids)].double() - self._mean) @ self._plane
         return [
-            {**one, "cosine": float(likeness[one["id"]]), "x": x, "y": y}
-            for one, (x, y) in zip(
-                named(self._tokenizer, ids), self._plane[ids].tolist(), strict=True
-            )
+            {**one, "x": x, "y": y}
+            for one, (x, y) in zip(named(self._tokenizer, ids), places.tolist(), strict=True)
         ]
 
     def _is_token(self, token: int) -> bool:

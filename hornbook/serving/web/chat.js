@@ -1,12 +1,12 @@
 // Conversations with a model, kept in this browser only.
 
 import { post, stream } from "/assets/api.js";
-import { h, percent, say, slider } from "/assets/dom.js";
+import { h, percent, say } from "/assets/dom.js";
+import { controls, DEFAULTS, fields } from "/assets/sampling.js";
 import { failed, shell } from "/assets/shell.js";
 
 const STORE = "conversations", SETTINGS = "chat-settings";
-const DEFAULTS = { system: "", temperature: 0.8, top_p: 1, max_tokens: 256, seed: "" };
-const page = { model: null, task: "instruct", talks: load(STORE, []), at: null, room: 1, models: null, ready: null, settings: { ...DEFAULTS, ...load(SETTINGS, {}) }, abort: null };
+const page = { model: null, task: "instruct", talks: load(STORE, []), at: null, room: 1, models: null, ready: null, abort: null };
 
 function load(key, otherwise) {
   try { return JSON.parse(localStorage.getItem(key)) ?? otherwise; } catch { return otherwise; }
@@ -15,16 +15,18 @@ function load(key, otherwise) {
 function save() {
   try {
     localStorage.setItem(STORE, JSON.stringify(page.talks.slice(0, 100)));
-    localStorage.setItem(SETTINGS, JSON.stringify(page.settings));
   } catch { say("The browser's storage is full: this conversation is not kept."); }
 }
 
 const talk = () => page.talks.find((one) => one.id === page.at);
+// Each conversation has its own; a new one begins with those that were changed last.
+const sampling = (one) => (one.settings = { ...DEFAULTS, ...(one.settings ?? load(SETTINGS, {})) });
 const title = (one) => one.messages.find((m) => m.role === "user")?.content.slice(0, 60) || "New conversation";
 
 const list = h("ul", { "aria-label": "Conversations" });
-const messages = h("div", { class: "messages", id: "messages" });
-const input = h("textarea", { id: "input", rows: 1, placeholder: "Write a message", "aria-label": "Message", oninput: grow, onkeydown: (event) => {
+const messages = h("div", { class: "messages", id: "messages", tabindex: "0", role: "region", "aria-label": "Messages" });
+const settings = h("details", { class: "settings" });
+const input = h("textarea", { id: "input", rows: 1, dir: "auto", placeholder: "Write a message", "aria-label": "Message", oninput: grow, onkeydown: (event) => {
   if (event.key === "Enter" && !event.shiftKey && !event.isComposing) { event.preventDefault(); send(); }
 } });
 const sendButton = h("button", { class: "main", id: "send", type: "button", onclick: () => (page.abort ? page.abort.abort() : send()) }, "Send");
@@ -48,7 +50,16 @@ function go(id) {
   page.at = id;
   const own = talk().model;
   if (own !== page.model && page.models?.cards.some((card) => card.id === own)) page.models.choose(own);
-  else draw();
+  else { drawSettings(); draw(); }
+}
+
+function drawSettings() {
+  const own = talk();
+  controls(settings, sampling(own), page.room, (name, value) => {
+    sampling(own)[name] = value;
+    try { localStorage.setItem(SETTINGS, JSON.stringify(sampling(own))); } catch { /* it holds for this page */ }
+    save();
+  });
 }
 
 function remove(id) {
@@ -59,32 +70,41 @@ function remove(id) {
   save();
 }
 
-function draw() {
+const atEnd = () => messages.scrollHeight - messages.scrollTop - messages.clientHeight < 80;
+
+// With `stay`, what is being read stays where it is.
+function draw({ stay = false } = {}) {
+  const top = stay && !atEnd() ? messages.scrollTop : null;
   list.replaceChildren(...page.talks.map((one) => h("li", { "aria-current": one.id === page.at ? "true" : null },
     h("button", { type: "button", onclick: () => go(one.id), title: title(one) }, title(one)),
     h("button", { type: "button", class: "plain", "aria-label": `Delete “${title(one)}”`, onclick: () => remove(one.id) }, "✕"))));
   const shown = talk()?.messages ?? [];
   messages.replaceChildren(...(shown.length ? shown.map(bubble) : [welcome()]));
-  messages.scrollTop = messages.scrollHeight;
+  messages.scrollTop = top ?? messages.scrollHeight;
 }
 
 function welcome() {
   const what = { instruct: "Ask it something.", pretrain: "This model has only read: it continues what you write.", classify: "This model is a classifier: it says which class a text is of." }[page.task];
-  return h("div", { class: "empty" }, h("h1", {}, page.model ?? ""), h("p", {}, what ?? ""), h("p", { class: "soft" }, "Conversations stay in this browser."));
+  return h("div", { class: "empty" }, h("h2", {}, page.model ?? ""), h("p", {}, what ?? ""), h("p", { class: "soft" }, "Conversations stay in this browser."));
 }
 
 // Text with its ``` blocks; everything is text, nothing becomes markup.
 function written(text) {
-  return text.split(/^```[^\n]*\n?/m).map((piece, i) => (i % 2 ? h("pre", {}, h("code", {}, piece)) : piece));
+  return text.split(/^```[^\n]*\n?/m).map((piece, i) => (i % 2 ? h("pre", { tabindex: "0", dir: "ltr" }, h("code", {}, piece)) : piece));
+}
+
+function copy(event, text) {
+  const button = event.currentTarget;
+  navigator.clipboard.writeText(text).then(() => { button.textContent = "Copied"; say("Copied."); }, () => { button.textContent = "The browser does not allow it"; });
 }
 
 function bubble(message, index) {
   const own = message.role === "user";
-  const body = h("div", { class: `text${message.writing ? " writing" : ""}` }, written(message.content));
+  const body = h("div", { class: `text${message.writing ? " writing" : ""}`, dir: "auto" }, written(message.content));
   const under = h("div", { class: "under" },
     own ? h("button", { class: "plain", type: "button", onclick: () => edit(index) }, "Edit") : [
-      h("button", { class: "plain", type: "button", onclick: () => again(index) }, "Regenerate"),
-      h("button", { class: "plain", type: "button", onclick: () => navigator.clipboard?.writeText(message.content) }, "Copy"),
+      h("button", { class: "plain", type: "button", onclick: () => again(index) }, message.failed ? "Try again" : "Regenerate"),
+      navigator.clipboard && !message.failed ? h("button", { class: "plain", type: "button", onclick: (event) => copy(event, message.content) }, "Copy") : null,
       h("span", { class: "speed" }, message.note ?? "")]);
   return h("article", { class: `message ${message.role}${message.failed ? " error" : ""}`, "aria-label": own ? "You" : "Model" }, body, under, message.full ? h("p", { class: "notice" }, FULL(page.room)) : null);
 }
@@ -92,7 +112,7 @@ function bubble(message, index) {
 function edit(index) {
   page.abort?.abort();
   const old = talk().messages[index];
-  const area = h("textarea", { rows: Math.min(8, old.content.split("\n").length + 1), value: old.content, "aria-label": "Edit the message", onkeydown: (event) => { if (event.key === "Escape") draw(); } });
+  const area = h("textarea", { rows: Math.min(8, old.content.split("\n").length + 1), value: old.content, dir: "auto", "aria-label": "Edit the message", onkeydown: (event) => { if (event.key === "Escape") draw(); } });
   const done = () => { if (area.value.trim()) { talk().messages.splice(index); ask(area.value); } };
   messages.children[index].replaceChildren(area, h("div", { class: "under" },
     h("button", { type: "button", class: "main", onclick: done }, "Send again"), h("button", { type: "button", onclick: draw }, "Cancel")));
@@ -120,8 +140,8 @@ function ask(text) {
 }
 
 function request() {
-  const { system, temperature, top_p, max_tokens, seed } = page.settings;
-  const shared = { model: page.model, temperature, top_p, max_tokens: Math.min(max_tokens, page.room), stream: true, stream_options: { include_usage: true }, ...(seed === "" ? {} : { seed: Number(seed) }) };
+  const chosen = sampling(talk()), { system } = chosen;
+  const shared = { model: page.model, ...fields(chosen, page.room), stream: true, stream_options: { include_usage: true } };
   const said = talk().messages.filter((m) => !m.failed && !m.writing).map(({ role, content }) => ({ role, content }));
   if (page.task === "instruct") return ["/v1/chat/completions", { ...shared, messages: system ? [{ role: "system", content: system }, ...said] : said }];
   return ["/v1/completions", { ...shared, prompt: said.map((m) => m.content).join("") }];
@@ -156,7 +176,13 @@ async function answer() {
   own.messages.push(message);
   draw();
   const started = performance.now();
-  let first = 0, pieces = 0, usage = null, ended = null;
+  let first = 0, pieces = 0, usage = null, ended = null, painting = 0;
+  const paint = () => { // once for each picture of the screen: a long answer is not laid out for every token
+    painting = 0;
+    const near = atEnd();
+    messages.lastElementChild?.querySelector(".text")?.replaceChildren(...written(message.content).flat());
+    if (near) messages.scrollTop = messages.scrollHeight;
+  };
   say("The model is writing.");
   try {
     if (asked.task === "classify") await classify(message);
@@ -168,9 +194,7 @@ async function answer() {
       first ||= performance.now();
       pieces += 1;
       message.content += piece;
-      const near = messages.scrollHeight - messages.scrollTop - messages.clientHeight < 80;
-      messages.lastElementChild?.querySelector(".text")?.replaceChildren(...written(message.content).flat());
-      if (near) messages.scrollTop = messages.scrollHeight;
+      if (talk() === own) painting ||= requestAnimationFrame(paint);
     }
   } catch (error) {
     if (error.name !== "AbortError") {
@@ -179,6 +203,7 @@ async function answer() {
       if (message.failed) message.content = said; else message.note = said;
     }
   }
+  cancelAnimationFrame(painting);
   const tokens = usage?.completion_tokens ?? pieces, seconds = (performance.now() - (first || started)) / 1000;
   if (asked.task !== "classify" && !message.failed) noted(message, asked, tokens, seconds, usage, ended);
   delete message.writing;
@@ -188,21 +213,8 @@ async function answer() {
     sendButton.textContent = "Send";
   }
   save();
-  if (talk() === own) draw();
+  if (talk() === own) draw({ stay: true });
   say(message.failed ? message.content : `Answer: ${message.content}${message.full ? ` ${FULL(asked.room)}` : ""}`);
-}
-
-function settings() {
-  const set = (name) => (value) => { page.settings[name] = value; save(); };
-  const { system, temperature, top_p, max_tokens, seed } = page.settings;
-  const systemArea = h("textarea", { id: "system", rows: 2, value: system, oninput: () => set("system")(systemArea.value) });
-  const seedInput = h("input", { id: "seed", type: "number", min: 0, step: 1, value: seed, placeholder: "another each time", oninput: () => set("seed")(seedInput.value) });
-  return h("details", { class: "settings" }, h("summary", {}, "Sampling and system message"), h("div", { class: "fields" },
-    slider("temperature", { id: "temperature", min: 0, max: 2, step: 0.05, value: temperature, shown: (v) => v.toFixed(2) }, set("temperature")),
-    slider("top-p", { id: "top_p", min: 0.05, max: 1, step: 0.05, value: top_p, shown: (v) => v.toFixed(2) }, set("top_p")),
-    slider("most tokens", { id: "max_tokens", min: 16, max: 2048, step: 16, value: max_tokens }, set("max_tokens")),
-    h("label", { class: "field", for: "seed" }, "seed", seedInput)),
-  h("label", { class: "field", for: "system" }, "system message", systemArea));
 }
 
 // The model is the conversation's own from then on.
@@ -210,13 +222,14 @@ function chooseModel(name, card) {
   Object.assign(page, { model: name, task: card.task, room: card.context_length });
   talk().model = name;
   save();
+  drawSettings();
   draw();
 }
 
 document.addEventListener("keydown", (event) => { if (event.key === "Escape" && page.abort) page.abort.abort(); });
-document.getElementById("main").append(
-  h("aside", { class: "side" }, h("button", { type: "button", id: "new", onclick: begin }, "New conversation"), list),
-  h("section", { class: "talk", "aria-label": "Conversation" }, messages, settings(), h("div", { class: "composer" }, input, sendButton)));
+document.getElementById("main").append(h("h1", { class: "sr" }, "Chat"),
+  h("aside", { class: "side", "aria-label": "Conversations" }, h("button", { type: "button", id: "new", onclick: begin }, "New conversation"), list),
+  h("section", { class: "talk", "aria-label": "Conversation" }, messages, settings, h("div", { class: "composer" }, input, sendButton)));
 for (const one of page.talks) one.messages.forEach((m) => delete m.writing); // the page was left in mid-answer
 begin();
 page.ready = shell(chooseModel).then((models) => { page.models = models; }); // how to ask depends on the model

@@ -47,8 +47,9 @@ export function debounce(action, wait = 250) {
 
 export function slider(label, { min, max, step, value, shown = (v) => v, id }, changed) {
   const out = h("output", { for: id }, shown(value));
-  const input = h("input", { type: "range", id, min, max, step, value, "aria-label": label, oninput: () => {
+  const input = h("input", { type: "range", id, min, max, step, value, "aria-label": label, "aria-valuetext": shown(value), oninput: () => {
     out.textContent = shown(Number(input.value));
+    input.setAttribute("aria-valuetext", out.textContent);
     changed(Number(input.value));
   } });
   return h("label", { class: "field", for: id }, h("span", {}, label, " ", out), input);
@@ -58,6 +59,24 @@ export function select(label, options, value, changed, id) {
   const input = h("select", { id, "aria-label": label, onchange: () => changed(input.value) },
     options.map(([key, text]) => h("option", { value: key, selected: String(key) === String(value) }, text)));
   return h("label", { class: "field", for: id }, h("span", {}, label), input);
+}
+
+// What may be wider than the page, and is moved sideways with the keyboard too.
+export const scroll = (label, ...children) => h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label }, ...children);
+
+// The first of many, and a button for more: thousands of elements at once would freeze the page.
+export function paged(box, items, shown, size) {
+  const more = h("button", { type: "button", class: "more", onclick: () => add() });
+  let count = 0;
+  const add = () => {
+    more.remove();
+    box.append(...items.slice(count, count + size).map(shown).flat(Infinity));
+    count = Math.min(count + size, items.length);
+    more.textContent = `${Math.min(size, items.length - count)} more of ${number(items.length)}`;
+    if (count < items.length) box.append(more);
+  };
+  add();
+  return box;
 }
 
 // Tabs as WAI-ARIA describes them: one in the tab order, arrows move between them.

@@ -13,9 +13,10 @@ const VIEWS = {
   classes: ["Class as it reads", classesView], adapter: ["What LoRA changed", adapterView],
 };
 const START = "Once upon a time there was a fox who lived in the wood. The fox had a red scarf.\nOne day the fox lost the scarf, and an owl found it.";
-const page = { model: null, about: null, view: "tokens", turn: 0 };
+const FIRST = "tokens";
+const page = { model: null, about: null, view: FIRST, turn: 0 };
 
-const text = h("textarea", { id: "text", rows: 3, maxlength: 4000, spellcheck: "false", oninput: debounce(() => { remember(); show(); }, 350) });
+const text = h("textarea", { id: "text", rows: 3, maxlength: 4000, dir: "auto", spellcheck: "false", oninput: debounce(() => { remember(); show(); }, 350) });
 const bar = h("div", {}), panel = h("section", { id: "panel", role: "tabpanel", tabindex: "0" });
 
 function remember() {
@@ -26,7 +27,7 @@ function open() {
   const { task, adapter } = page.about;
   const hidden = { classes: task !== "classify", lens: task === "classify", next: task === "classify", adapter: !adapter };
   const entries = Object.entries(VIEWS).filter(([key]) => !hidden[key]).map(([key, [name]]) => [key, name]);
-  if (!entries.some(([key]) => key === page.view)) page.view = entries[0][0];
+  if (!entries.some(([key]) => key === page.view)) [[page.view]] = entries;
   const made = tabs("What to look at", entries, page.view, (key) => { page.view = key; location.hash = key; show(); });
   bar.replaceChildren(made.list);
 }
@@ -70,7 +71,7 @@ document.getElementById("main").append(h("h1", {}, "Explorer"),
   h("label", { for: "text", class: "soft" }, "A text of yours: everything below is about it."), text, h("p", {}), bar, panel);
 document.addEventListener("theme", show);
 window.addEventListener("hashchange", () => { // back, forward, or another address typed
-  const view = location.hash.slice(1);
+  const view = location.hash.slice(1) || FIRST;
   if (!VIEWS[view] || view === page.view || !page.about) return;
   page.view = view;
   open();

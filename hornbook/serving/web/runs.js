@@ -2,7 +2,7 @@
 
 import { get } from "/assets/api.js";
 import { lineChart } from "/assets/chart.js";
-import { h, number, say, select } from "/assets/dom.js";
+import { h, number, say, scroll, select } from "/assets/dom.js";
 import { failed, shell } from "/assets/shell.js";
 
 const LIST_MS = 5000, CURVES_MS = 2000;
@@ -11,7 +11,7 @@ const state = { runs: [], chosen: [], data: new Map(), figure: "loss", scale: "l
 const id = (run, stage) => `${run}/${stage}`;
 
 const list = h("section", { class: "card runs", "aria-label": "Runs" });
-const chart = h("div", {}), figures = h("div", { class: "scroll" }), settings = h("div", { class: "scroll" }), samples = h("div", {});
+const chart = h("div", {}), figures = scroll("Figures of the trainings"), settings = scroll("Settings of the runs"), samples = h("div", {});
 
 function controls() {
   return h("div", { class: "fields" },
@@ -25,11 +25,11 @@ function drawList() {
   state.shownList = now;
   const focused = document.activeElement?.id;
   const none = h("p", { class: "soft" }, "No training yet: start one with hornbook pretrain, and it will show here.");
-  list.replaceChildren(h("h1", {}, "Runs"), ...(state.runs.length ? [] : [none]), ...state.runs.map((run) => [h("h3", {}, run.name), h("ul", {}, run.stages.map((stage) => {
+  list.replaceChildren(h("h1", {}, "Runs"), ...(state.runs.length ? [] : [none]), ...state.runs.map((run) => [h("h2", {}, run.name), h("ul", {}, run.stages.map((stage) => {
       const key = id(run.name, stage.name);
       return h("li", {}, h("label", {},
         h("input", { type: "checkbox", id: `run-${key}`, checked: state.chosen.includes(key), onchange: (event) => choose(key, event.target.checked) }),
-        h("span", { class: `s${Math.max(0, state.chosen.indexOf(key)) % 6}` }, stage.name),
+        h("span", { class: state.chosen.includes(key) ? `name s${state.chosen.indexOf(key) % 6}` : "name" }, stage.name),
         h("span", { class: `state ${stage.state}` }, stage.state)));
     }))]).flat());
   if (focused) document.getElementById(focused)?.focus();
@@ -95,7 +95,7 @@ const SHOWN = [["state", (d) => d.state], ["step", (d) => number(d.last)], ["par
 function drawFigures() {
   const known = state.chosen.filter((key) => state.data.has(key));
   figures.replaceChildren(known.length ? h("table", {},
-    h("thead", {}, h("tr", {}, h("th", {}), known.map((key) => h("th", { scope: "col" }, key)))),
+    h("thead", {}, h("tr", {}, h("td", {}), known.map((key) => h("th", { scope: "col" }, key)))),
     h("tbody", {}, SHOWN.map(([name, of]) => h("tr", {}, h("th", { scope: "row" }, name), known.map((key) => h("td", { class: "n" }, of(state.data.get(key)))))))) : "");
 }
 
@@ -106,7 +106,7 @@ function drawSettings() {
   const shown = runs.length === 1 ? names : names.filter((name) => new Set(runs.map((run) => run.settings[name])).size > 1);
   settings.replaceChildren(h("details", { open: runs.length > 1 },
     h("summary", {}, runs.length === 1 ? `Settings of ${runs[0].name}` : `Settings that differ: ${shown.length}`),
-    h("table", {}, h("thead", {}, h("tr", {}, h("th", {}), runs.map((run) => h("th", { scope: "col" }, run.name)))),
+    h("table", {}, h("thead", {}, h("tr", {}, h("td", {}), runs.map((run) => h("th", { scope: "col" }, run.name)))),
       h("tbody", {}, shown.map((name) => h("tr", {}, h("th", { scope: "row" }, name), runs.map((run) => h("td", {}, run.settings[name] ?? "–"))))))));
 }
 

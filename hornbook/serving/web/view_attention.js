@@ -1,6 +1,6 @@
 // Stage 4: the heads of a layer, one head large, and the steps that lead to it.
 
-import { h, percent, say, select, token } from "/assets/dom.js";
+import { h, percent, say, scroll, select, token } from "/assets/dom.js";
 import { heatmap } from "/assets/maps.js";
 
 const keep = { layer: 0, head: 0, row: null };
@@ -40,6 +40,6 @@ function large(tokens, matrix) {
     h("th", { scope: "row" }, h("button", { class: "plain", type: "button", onclick: () => show(r), onfocus: () => show(r) }, one.text)),
     matrix[r].slice(0, r + 1).map((v, c) => h("td", { "--p": Math.sqrt(v).toFixed(3), title: `${one.text} → ${tokens[c].text}: ${percent(v)}` }))));
   show(Math.min(keep.row ?? tokens.length - 1, tokens.length - 1));
-  return h("div", { class: "card" }, told, h("div", { class: "scroll" }, h("table", { class: "grid" },
-    h("thead", {}, h("tr", {}, h("th", {}), tokens.map((one) => h("th", { scope: "col" }, one.text)))), h("tbody", {}, body))));
+  return h("div", { class: "card" }, told, scroll("Weights", h("table", { class: "grid" },
+    h("thead", {}, h("tr", {}, h("td", {}), tokens.map((one) => h("th", { scope: "col" }, one.text)))), h("tbody", {}, body))));
 }

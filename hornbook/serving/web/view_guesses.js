@@ -1,7 +1,7 @@
 // What the model thinks: after each layer, of the next token, of a class; and what LoRA changed.
 
 import { lineChart } from "/assets/chart.js";
-import { h, number, percent, say, slider, token } from "/assets/dom.js";
+import { h, number, percent, say, scroll, slider, token } from "/assets/dom.js";
 
 const keep = { temperature: 1, top_k: 0, top_p: 1 };
 
@@ -20,12 +20,12 @@ export async function lensView({ ask, about }) {
     h("p", {}, "Each layer adds to a stream that runs through the model. Read off early, with the last norm and the head put on it, the stream tells what the model would say if it ended there (the “logit lens”). Shown is the best guess of what follows each token, the darker the surer; an outline marks guesses that came true.",
       found.tokens.length >= about.most_tokens ? ` Shown are the first ${found.tokens.length} tokens.` : ""),
     detail,
-    h("div", { class: "card scroll" }, h("table", { class: "lens" },
-      h("thead", {}, h("tr", {}, h("th", {}, "after"), found.tokens.map((one) => h("th", { scope: "col" }, token(one))))),
+    h("div", { class: "card" }, scroll("Guesses by layer and token", h("table", { class: "lens" },
+      h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "after"), found.tokens.map((one) => h("th", { scope: "col" }, token(one))))),
       h("tbody", {}, rows.map((layer) => h("tr", {}, h("th", { scope: "row" }, layer.name), layer.places.map((place, i) => {
         const [best] = place.guesses;
         return h("td", {}, h("button", { type: "button", class: found.tokens[i + 1]?.id === best.id ? "right" : "", "--p": (0.75 * best.probability).toFixed(3), title: percent(best.probability), onclick: () => show(layer, i) }, best.text));
-      })))))));
+      }))))))));
 }
 
 function bars(tokens, pick) {
@@ -67,10 +67,10 @@ export async function classesView({ ask }) {
     h("div", { class: "card" }, h("h2", {}, "In the end: ", best[0].name, `, ${percent(last[best[0].i])}`),
       lineChart(best.map(({ name, i }, color) => ({ name, color, points: found.probabilities.map((row, place) => [place + 1, row[i]]), marks: true })),
         { xLabel: "tokens read", yLabel: "probability", label: "probability of each class as the text is read" })),
-    h("div", { class: "card scroll" }, h("table", { class: "lens" },
-      h("thead", {}, h("tr", {}, h("th", {}), found.tokens.map((one) => h("th", { scope: "col" }, token(one))))),
+    h("div", { class: "card" }, scroll("Probabilities by class and token", h("table", { class: "lens" },
+      h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "after"), found.tokens.map((one) => h("th", { scope: "col" }, token(one))))),
       h("tbody", {}, order.map(({ name, i }) => h("tr", {}, h("th", { scope: "row" }, name), found.probabilities.map((row) =>
-        h("td", { title: percent(row[i]) }, h("span", { class: "token heat", "--p": (0.8 * row[i]).toFixed(3) }, percent(row[i], 0))))))))));
+        h("td", { title: percent(row[i]) }, h("span", { class: "token heat", "--p": (0.8 * row[i]).toFixed(3) }, percent(row[i], 0)))))))))));
 }
 
 export async function adapterView({ fetched }) {
@@ -81,9 +81,9 @@ export async function adapterView({ fetched }) {
     h("p", {}, `A LoRA adapter adds to each matrix W a product B A of rank ${range("rank")} (times ${range("scale")}). Here is how large that is beside W (by the Frobenius norm), and how many directions it really uses: its singular values, the largest first.`,
       found.dora ? " With DoRA the lengths of W's rows have been trained as well: they count in the size, and not in the singular values." : "",
       found.whole.length ? ` Trained whole beside it, and not in this table: ${found.whole.join(", ")}.` : ""),
-    h("div", { class: "card scroll", tabindex: "0", role: "region", "aria-label": "Changes by layer" }, h("table", { id: "adapter" },
-      h("thead", {}, h("tr", {}, ["layer", "change", "share of |W|", "", "singular values"].map((name, i) => h("th", { scope: "col", class: i === 1 || i === 2 ? "n" : null }, name)))),
+    h("div", { class: "card" }, scroll("Changes by layer", h("table", { id: "adapter" },
+      h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "layer"), h("th", { scope: "col", class: "n" }, "change"), h("th", { scope: "col", class: "n", colspan: 2 }, "share of |W|"), h("th", { scope: "col" }, "singular values"))),
       h("tbody", {}, found.layers.map((one) => h("tr", {}, h("th", { scope: "row" }, one.name), h("td", { class: "n" }, number(one.norm)), h("td", { class: "n" }, percent(one.share)),
         h("td", {}, h("div", { class: "bar share" }, h("b", { "--w": (one.share / most).toFixed(4) }))),
-        h("td", {}, h("div", { class: "spectrum", title: one.singular_values.map((v) => number(v)).join(", ") }, one.singular_values.slice(0, 32).map((v) => h("i", { "--h": (v / (one.singular_values[0] || 1)).toFixed(3) }))))))))));
+        h("td", {}, h("div", { class: "spectrum", title: one.singular_values.map((v) => number(v)).join(", ") }, one.singular_values.slice(0, 32).map((v) => h("i", { "--h": (v / (one.singular_values[0] || 1)).toFixed(3) })))))))))));
 }

@@ -1,8 +1,9 @@
 // Stages 1 to 3: tokens, windows, embeddings.
 
-import { h, number, percent, s, say, slider, token } from "/assets/dom.js";
+import { h, number, paged, percent, s, say, slider, token } from "/assets/dom.js";
 
 const keep = { vocab: 300, length: 8, stride: 8, chosen: null };
+const MOST_TOKENS = 500, MOST_WINDOWS = 40, MOST_NAMES = 150;
 
 export async function tokensView({ ask, again }) {
   const columns = await ask("tokens", { vocab_size: keep.vocab });
@@ -13,7 +14,7 @@ export async function tokensView({ ask, again }) {
       h("h2", {}, one.name),
       one.error ? h("p", { class: "soft" }, one.error)
         : [h("p", { class: "soft" }, `${number(one.tokens.length)} tokens, vocabulary of ${number(one.vocab_size)}`),
-          h("div", { class: "tokens" }, one.tokens.map((t) => [token(t), "\u200b"]))]))));
+          paged(h("div", { class: "tokens" }), one.tokens, (t) => [token(t), "\u200b"], MOST_TOKENS)]))));
 }
 
 function later(action) {
@@ -30,23 +31,24 @@ export async function windowsView({ ask, again, about }) {
     h("div", { class: "fields" },
       slider("max_length", { id: "length", min: 2, max: most, step: 1, value: keep.length }, later((v) => { keep.length = v; again(); })),
       slider("stride", { id: "stride", min: 1, max: most, step: 1, value: keep.stride }, later((v) => { keep.stride = v; again(); }))),
-    h("p", { class: "soft" }, `${number(found.count)} windows of ${number(found.tokens.length)} tokens; `,
+    h("p", { class: "soft" }, `${number(found.tokens.length)} tokens make ${number(found.count)} windows; `,
       keep.stride < keep.length ? "they overlap" : keep.stride > keep.length ? "tokens between them are left out" : "each token is read once",
-      `; ${found.left_out} at no place in any.`),
-    h("div", { class: "card scroll" }, found.windows.slice(0, 40).map(([start, stop], index) =>
+      found.left_out ? `; ${number(found.left_out)} tokens are in none` : "", found.count > found.windows.length ? `. Shown are the first ${number(found.windows.length)}` : "", "."),
+    paged(h("div", { class: "card" }), found.windows, ([start, stop], index) =>
       h("div", { class: "window" }, h("span", { class: "n" }, index + 1), h("div", { class: "tokens" },
         found.tokens.slice(Math.max(0, start - 3), stop + 4).map((t, i) => {
           const place = Math.max(0, start - 3) + i;
-          return [token(t, { class: place < start || place >= stop ? "out" : "" }), "\u200b"];
-        }))))));
+          return [token(t, { class: place < start || place >= stop ? "beside" : "" }), "\u200b"];
+        }))), MOST_WINDOWS));
 }
 
 export async function embeddingView({ ask, fetched }) {
   const found = await ask("embedding");
   const unique = [...new Map(found.points.filter((p) => p.of_text).map((p) => [p.id, p])).values()];
-  const near = h("div", {}, h("p", { class: "soft" }, "Choose a token, in the plane or here, to see its neighbours."));
+  const near = h("div", { class: "near" }, h("p", { class: "soft" }, "Choose a token, in the plane or here, to see its neighbours."));
   const plot = h("div", { class: "card plot" });
-  const buttons = h("div", { class: "tokens" }, unique.map((p) => [token(p, { onclick: () => choose(p), "data-id": p.id, type: "button" }, "button"), "\u200b"]));
+  const choosing = (p) => token(p, { onclick: () => choose(p), "data-id": p.id, type: "button" }, "button");
+  const buttons = paged(h("div", { class: "tokens" }), unique, (p) => [choosing(p), "\u200b"], MOST_TOKENS);
   let close = [];
   const draw = () => plot.replaceChildren(scatter([...found.points, ...close.filter((c) => !found.points.some((p) => p.id === c.id))], new Set(close.map((c) => c.id)), choose));
   const choose = async (point) => {
@@ -54,7 +56,7 @@ export async function embeddingView({ ask, fetched }) {
     close = await fetched("neighbours", { token: point.id });
     buttons.querySelectorAll("button").forEach((b) => b.classList.toggle("chosen", b.dataset.id === String(point.id)));
     near.replaceChildren(h("h2", {}, "Nearest to ", token(point)), h("table", { id: "neighbours" }, h("tbody", {}, close.map((one) =>
-      h("tr", {}, h("td", { class: "tokens" }, token(one)), h("td", { class: "n" }, one.cosine.toFixed(3)))))));
+      h("tr", {}, h("td", { class: "tokens" }, choosing(one)), h("td", { class: "n" }, one.cosine.toFixed(3)))))));
     draw();
     say(`Nearest: ${close.slice(0, 3).map((one) => one.text).join(", ")}`);
   };
@@ -62,7 +64,7 @@ export async function embeddingView({ ask, fetched }) {
   const first = unique.find((p) => p.id === keep.chosen);
   if (first) await choose(first);
   return h("div", {},
-    h("p", {}, `Each token of the vocabulary has a vector of ${found.dim} numbers. Drawn is the plane in which the vectors differ most (principal components; it holds ${percent(found.shares[0] + found.shares[1])} of their spread), so what is near here need not be near in truth: the table tells by the angle between whole vectors (cosine).`),
+    h("p", {}, `Each token of the vocabulary has a vector of ${found.dim} numbers. Drawn is the plane in which the vectors differ most (principal components${found.of < found.vocab_size ? `, worked out from ${number(found.of)} of the ${number(found.vocab_size)}` : ""}; it holds ${percent(found.shares[0] + found.shares[1])} of their spread), so what is near here need not be near in truth: the table tells by the angle between whole vectors (cosine).`),
     h("div", { class: "columns" }, plot, h("div", { class: "card" }, h("h2", {}, "Tokens of the text"), buttons, near)));
 }
 
@@ -73,11 +75,12 @@ function scatter(points, near, choose) {
   const x = (v) => room + ((v - x0) / (x1 - x0 || 1)) * (size - 2 * room), y = (v) => size - room - ((v - y0) / (y1 - y0 || 1)) * (size - 2 * room);
   const kind = (p) => (p.id === keep.chosen ? "chosen " : "") + (near.has(p.id) ? "near" : p.of_text ? "of-text" : "");
   const above = [...points].sort((a, b) => kind(a).length - kind(b).length);
-  const named = points.filter((p) => near.has(p.id) || p.id === keep.chosen || (!near.size && p.of_text));
+  const named = points.filter((p) => near.has(p.id) || p.id === keep.chosen || (!near.size && p.of_text)).slice(0, MOST_NAMES);
+  const left = (p) => x(p.x) > size - 12 - 8 * p.text.length; // a name at the right edge stands before its point
   return s("svg", { viewBox: `0 0 ${size} ${size}`, role: "img", "aria-label": `${points.length} tokens in a plane` },
     above.map((p) => s("circle", { class: kind(p), cx: x(p.x).toFixed(1), cy: y(p.y).toFixed(1), r: p.of_text || near.has(p.id) ? 4.5 : 2.6, "--hue": ((p.id * 137.508) % 360).toFixed(0), onclick: () => choose(p) },
       s("title", {}, `${p.text} (id ${p.id})`))),
-    apart(named.map((p) => ({ text: p.text, x: x(p.x) + 6, y: y(p.y) + 4 }))).map((p) => s("text", { x: Math.min(p.x, size - 8 * p.text.length).toFixed(1), y: p.y.toFixed(1) }, p.text)));
+    apart(named.map((p) => ({ text: p.text, x: x(p.x) + (left(p) ? -7 - 7 * p.text.length : 7), y: y(p.y) + 4 }))).map((p) => s("text", { x: p.x.toFixed(1), y: p.y.toFixed(1) }, p.text)));
 }
 
 // Names that would lie on another are left out; the pointer tells them.

@@ -2,62 +2,21 @@
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-playwright = pytest.importorskip("playwright.sync_api")
+pytest.importorskip("playwright.sync_api")
 pytest.importorskip("fastapi")
 pytest.importorskip("uvicorn")
 
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no browser is installed")
-PHONE = {"width": 390, "height": 780}
-
-
-@pytest.fixture(scope="module")
-def url(runs: Path) -> Iterator[str]:
-    from tests.serving.pages.page_server import make_app, serving
-
-    with serving(make_app(runs)) as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as found:
-        opened = found.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
-
-
-@pytest.fixture
-def page(browser: Any, url: str) -> Iterator[Any]:
-    """A page in which every error, and every request to elsewhere, fails the test."""
-    context = browser.new_context(viewport={"width": 1200, "height": 800})
-    opened, wrong = context.new_page(), []
-    opened.on("pageerror", lambda error: wrong.append(str(error)))
-    opened.on("console", lambda m: wrong.append(m.text) if m.type in ("error", "warning") else None)
-    opened.on("request", lambda r: None if r.url.startswith(url) else wrong.append(r.url))
-    opened.set_default_timeout(15_000)
-    yield opened
-    context.close()
-    assert wrong == []
+from tests.serving.pages.conftest import PHONE, set_slider
 
 
 def open_view(page: Any, name: str) -> None:
     page.click(f"#tab-{name}")
     page.wait_for_selector(f"#panel:not([aria-busy])[aria-labelledby=tab-{name}] > div")
-
-
-def set_slider(page: Any, name: str, value: float) -> None:
-    page.eval_on_selector(
-        f"#{name}", f"e => {{ e.value = {value}; e.dispatchEvent(new Event('input')); }}"
-    )
 
 
 def test_a_conversation(page: Any, url: str) -> None:
@@ -148,7 +107,7 @@ def test_what_has_failed_is_told_above_all_else(browser: Any, url: str) -> None:
     page.route("**/v1/models", lambda route: route.fulfill(status=401, body=refusal))
     page.goto(url)
     alert, main = page.wait_for_selector("[role=alert]").bounding_box(), page.locator("#main")
-    beneath = [part.bounding_box() for part in main.locator("> :not([role=alert]):visible").all()]
+    beneath = [part.bounding_box() for part in main.locator("> :not([role=alert], .sr):visible").all()]
     page.close()
     assert alert["width"] > 900
     assert alert["height"] < 120
@@ -208,13 +167,16 @@ def test_tabs_are_walked_with_arrows(page: Any, url: str) -> None:
     assert page.locator("[role=tab][tabindex='0']").count() == 1
 
 
-def test_the_way_back_leads_to_the_view_before(page: Any, url: str) -> None:
+def test_the_way_back_leads_to_the_views_before(page: Any, url: str) -> None:
     page.goto(f"{url}/explorer")
     open_view(page, "windows")
     open_view(page, "embedding")
-    page.go_back()
+    for before in ("windows", "tokens"):  # the first, whose address names no view
+        page.go_back()
+        page.wait_for_selector(f"#panel:not([aria-busy])[aria-labelledby=tab-{before}] > div")
+        assert page.get_attribute(f"#tab-{before}", "aria-selected") == "true"
+    page.go_forward()
     page.wait_for_selector("#panel:not([aria-busy])[aria-labelledby=tab-windows] > div")
-    assert page.get_attribute("#tab-windows", "aria-selected") == "true"
 
 
 def test_runs_are_compared_and_followed(page: Any, url: str, runs: Path) -> None:

@@ -19,8 +19,8 @@ from hornbook.serving.app import create_app
 from hornbook.serving.models import serve_bundle
 from hornbook.serving.settings import ServerSettings
 from hornbook.tokenizing.tokenizer import Tokenizer
+from tests.serving.pages.conftest import CHROMIUM
 from tests.serving.pages.page_server import serving
-from tests.serving.pages.test_browser import CHROMIUM
 
 
 @pytest.fixture
