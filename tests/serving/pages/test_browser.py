@@ -107,7 +107,9 @@ def test_what_has_failed_is_told_above_all_else(browser: Any, url: str) -> None:
     page.route("**/v1/models", lambda route: route.fulfill(status=401, body=refusal))
     page.goto(url)
     alert, main = page.wait_for_selector("[role=alert]").bounding_box(), page.locator("#main")
-    beneath = [part.bounding_box() for part in main.locator("> :not([role=alert], .sr):visible").all()]
+    beneath = [
+        part.bounding_box() for part in main.locator("> :not([role=alert], .sr):visible").all()
+    ]
     page.close()
     assert alert["width"] > 900
     assert alert["height"] < 120
