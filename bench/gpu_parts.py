@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from gpu_writing import measure
 from torch import Tensor
 
 from hornbook.checkpoints.store import load_training_state, load_weights, save_checkpoint
@@ -335,6 +336,11 @@ def held_out_of(case: Case, tokens: np.ndarray[Any, Any], model: Any) -> float:
     return total / count
 
 
+def write(case: Case) -> Found:
+    """Writing with and without a CUDA graph."""
+    return measure(case.model(), case.device, case.tiny)
+
+
 PARTS: dict[str, Callable[[Case], Found]] = {
     "selftest": selftest,
     "step": step,
@@ -342,6 +348,7 @@ PARTS: dict[str, Callable[[Case], Found]] = {
     "waits": waits,
     "exact": exact,
     "loss": loss,
+    "write": write,
 }
 
 

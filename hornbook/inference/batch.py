@@ -13,10 +13,7 @@ from hornbook.inference.decoder import Decoder
 from hornbook.inference.sampler import Choice, Constraint, Sampler, choose_all
 from hornbook.inference.settings import GenerationSettings
 from hornbook.model.config import ModelConfig
-from hornbook.model.kv_cache import KVCache
-
-CHUNK = 256
-"""Most tokens of a prompt that are read at once, so that other texts wait no longer than that."""
+from hornbook.model.kv_cache import CHUNK, KVCache
 
 Ended = Literal["stop", "length"]
 """Why a text has ended."""
@@ -146,6 +143,7 @@ class Batch:
                 break
             text = self._reading
             assert text is not None
+            # No more at once, so that other texts wait no longer than that.
             chunk, self._unread = self._unread[:CHUNK], self._unread[CHUNK:]
             logits = self._decoder.read(chunk, self._cache, text.adapter)
             done += len(chunk)
@@ -165,6 +163,7 @@ class Batch:
         self._reading = self._waiting.popleft()
         self._unread = self._reading.in_view
         self._cache.clear()
+        self._cache.expected = len(self._unread)
         return True
 
     def _write(self) -> list[Event]:

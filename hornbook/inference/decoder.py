@@ -7,8 +7,11 @@ import torch
 from torch import Tensor
 
 from hornbook.finetuning.bank import AdapterBank
+from hornbook.inference.cuda_graph import recorder_for
+from hornbook.inference.static_step import StaticStep, can_be_recorded
 from hornbook.inference.weights import Weights, prepared, steady_rows
-from hornbook.model.kv_cache import KVCache, RowsCache
+from hornbook.model.kv_cache import CHUNK, KVCache
+from hornbook.model.rows_cache import RowsCache, StaticRowsCache
 from hornbook.model.transformer import Transformer
 from hornbook.runtime import Runtime
 
@@ -49,9 +52,15 @@ class Decoder:
         self.config = model.config
         self.rows = rows
         self._known = slice(vocab_size)
-        self.cache = RowsCache(
+        recorder = recorder_for(self.device) if can_be_recorded(self.model) else None
+        kind = RowsCache if recorder is None else StaticRowsCache
+        self.cache = kind(
             model.config, rows, self.device, table.dtype, capacity, model.embedding.reach
         )
+        self._static: StaticStep | None = None
+        if recorder is not None:
+            assert isinstance(self.cache, StaticRowsCache)
+            self._static = StaticStep(self.model, self.cache, recorder, steady)
         self._capacity = self.cache.capacity
         self._adapters = adapters
         thin = () if adapters is None else adapters.products()
@@ -71,9 +80,14 @@ class Decoder:
     def logits(self, ids: Tensor, cache: KVCache, last: int = 1) -> Tensor:
         """Of what follows each of the `last` tokens of int64 `ids` (rows, tokens).
 
-        Float32 (rows, last, vocab).
+        Float32 (rows, last, vocab). Many tokens are read some at a time, so that what lies between
+        the layers takes no more memory for a long text than for a short one.
         """
+        cache.expected = max(cache.expected, cache.length + ids.shape[1])
         with torch.inference_mode(), _evaluating(self.model):
+            while ids.shape[1] - last > CHUNK:
+                self.model.hidden(ids[:, :CHUNK], cache)
+                ids = ids[:, CHUNK:]
             hidden = self.model.hidden(ids, cache)[:, -last:]  # (rows, last, embed_dim)
             logits: Tensor = self.model.head(hidden).float()
         return logits[..., self._known]
@@ -83,15 +97,30 @@ class Decoder:
 
         `adapters` has a name, or None, for each.
         """
+        if self._static is not None:
+            return self._step_statically(self._static, tokens, adapters)
         filled = [*tokens, *[0] * (self._fewest - len(tokens))]
-        if self._adapters is not None:
-            none = [None] * (len(filled) - len(adapters))
-            self._adapters.use([*adapters, *none], self._fewest)
+        self._use(adapters, len(filled))
         ids = torch.tensor(filled, device=self.device)[:, None]  # (rows, 1)
         with torch.inference_mode(), _evaluating(self.model):
             hidden = self.model.hidden(ids, self.cache)[:, -1]  # (rows, embed_dim)
             logits: Tensor = self.model.head(hidden).float()
         return logits[: len(tokens), self._known]
+
+    def _step_statically(
+        self, step: StaticStep, tokens: Sequence[int], adapters: Sequence[str | None]
+    ) -> Tensor:
+        """The same; what adapters do hangs on the rows that use them, so that it is not recorded."""
+        self._use(adapters, self.rows)
+        plain = all(name is None for name in adapters)
+        with torch.inference_mode(), _evaluating(self.model):
+            return step(tokens, as_recorded=plain)[:, self._known]
+
+    def _use(self, adapters: Sequence[str | None], rows: int) -> None:
+        """Tell the adapters which of them each of so many rows uses, the last ones none."""
+        if self._adapters is not None:
+            none = [None] * (rows - len(adapters))
+            self._adapters.use([*adapters, *none], self._fewest)
 
 
 @contextlib.contextmanager

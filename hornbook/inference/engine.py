@@ -18,12 +18,13 @@ from pydantic import Field
 from hornbook.config import Settings
 from hornbook.errors import HornbookError
 from hornbook.finetuning.bank import AdapterBank
-from hornbook.inference.batch import CHUNK, Batch, Ended, Text, check_prompts
+from hornbook.inference.batch import Batch, Ended, Text, check_prompts
 from hornbook.inference.decoder import Decoder
 from hornbook.inference.sampler import Choice, Constraint
 from hornbook.inference.settings import GenerationSettings
 from hornbook.inference.stops import AnswerText
 from hornbook.inference.weights import Weights
+from hornbook.model.kv_cache import CHUNK
 from hornbook.model.transformer import Transformer
 from hornbook.runtime import Runtime
 from hornbook.tokenizing.tokenizer import Tokenizer

@@ -4,7 +4,7 @@ Each takes float logits (vocab,) or (batch, vocab) and returns new ones of the s
 a token that is ruled out has minus infinity.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -37,9 +37,14 @@ def penalize_counts(
         logits: (vocab,).
         counts: how often each token has been written, at least once.
     """
-    ids = torch.tensor(list(counts), device=logits.device)
-    often = torch.tensor(list(counts.values()), device=logits.device, dtype=logits.dtype)
+    ids = beside(logits, list(counts))
+    often = beside(logits, list(counts.values()), logits.dtype)
     return logits.index_add(0, ids, -(presence + frequency * often))
+
+
+def beside(logits: Tensor, values: Sequence[float], dtype: torch.dtype | None = None) -> Tensor:
+    """A tensor of these values on the logits' device, for which the host does not wait."""
+    return torch.tensor(values, dtype=dtype).to(logits.device, non_blocking=True)
 
 
 def scale_temperature(logits: Tensor, temperature: float) -> Tensor:

@@ -11,7 +11,9 @@ from torch import Tensor
 
 from hornbook.errors import HornbookError
 from hornbook.inference.logits import (
+    beside,
     keep_min_p,
+    keep_top_k,
     keep_top_p,
     penalize_counts,
     penalize_repetition,
@@ -19,6 +21,9 @@ from hornbook.inference.logits import (
     scale_temperature,
 )
 from hornbook.inference.settings import GenerationSettings
+
+NO_TOKEN = -1
+"""Stands for the choice from logits that are not numbers."""
 
 
 @dataclass(frozen=True)
@@ -77,24 +82,25 @@ class Sampler:
 
     def choose(self, logits: Tensor) -> Choice:
         """The next token, from float32 logits (vocab,); it counts as written."""
-        token = int(logits.argmax()) if self.plain else self._pick(self._adjusted(logits))
+        return self.take(int(self.pick(logits)), logits)
+
+    def pick(self, logits: Tensor) -> Tensor:
+        """The token that would be chosen, int64 (), on the logits' device: the host need not wait."""
+        return logits.argmax() if self.plain else self._pick(self._adjusted(logits))
+
+    def take(self, token: int, logits: Tensor) -> Choice:
+        """Count a token that was picked from these logits as written."""
         self._seen.add(token)
         self._written[token] += 1
         if self.constraint is not None:
             self.constraint.add(token)
         return self._report(logits, token)
 
-    def take(self, token: int) -> Choice:
-        """The same for a token that is known to be the one that would be chosen."""
-        self._seen.add(token)
-        self._written[token] += 1
-        return Choice(token)
-
     def _adjusted(self, logits: Tensor) -> Tensor:
         """With penalties, biases and what the constraint rules out."""
         settings = self.settings
         if settings.repetition_penalty != 1:
-            seen = torch.tensor(sorted(self._seen), device=logits.device)
+            seen = beside(logits, sorted(self._seen))
             logits = penalize_repetition(logits, seen, settings.repetition_penalty)
         if self._written and (settings.presence_penalty or settings.frequency_penalty):
             logits = penalize_counts(
@@ -106,33 +112,34 @@ class Sampler:
                 raise HornbookError(
                     f"logit_bias: no token has the id {max(ids)}; the vocabulary has {len(logits)}."
                 )
-            added = torch.tensor(list(settings.logit_bias.values()), device=logits.device)
-            logits = logits.index_add(0, torch.tensor(ids, device=logits.device), added)
+            added = beside(logits, list(settings.logit_bias.values()))
+            logits = logits.index_add(0, beside(logits, ids), added)
         if self.constraint is not None:
-            allowed = self.constraint.allowed(len(logits)).to(logits.device)
+            allowed = self.constraint.allowed(len(logits)).to(logits.device, non_blocking=True)
             logits = logits.masked_fill(~allowed, -torch.inf)
         return logits
 
-    def _pick(self, logits: Tensor) -> int:
+    def _pick(self, logits: Tensor) -> Tensor:
         settings = self.settings
         if settings.temperature == 0:
-            return int(logits.argmax())
+            return logits.argmax()
         if logits.device.type == "mps":
             logits = logits.cpu()  # it has no float64
         ids = None
         if settings.top_k is not None and settings.top_k < len(logits):
-            # What follows then looks at a few tokens instead of a whole vocabulary.
-            lowest = logits.topk(settings.top_k).values[-1]
-            ids = (logits >= lowest).nonzero()[:, 0]
-            logits = logits[ids]
+            logits = keep_top_k(logits, settings.top_k)
+            if logits.device.type == "cpu":  # to ask another device how many there are takes longer
+                # What follows then looks at a few tokens instead of a whole vocabulary.
+                ids = (logits > -torch.inf).nonzero()[:, 0]
+                logits = logits[ids]
         logits = scale_temperature(logits, settings.temperature)
         if settings.top_p is not None:
             logits = keep_top_p(logits, settings.top_p)
         if settings.min_p is not None:
             logits = keep_min_p(logits, settings.min_p)
-        draw = torch.tensor([self._stream.random()], dtype=torch.float64, device=logits.device)
-        place = int(pick(logits[None], draw))
-        return place if ids is None else int(ids[place])
+        draw = beside(logits, [self._stream.random()], torch.float64)
+        place = pick(logits[None], draw)[0]
+        return place if ids is None else ids[place]
 
     def _report(self, logits: Tensor, token: int) -> Choice:
         if self._top_logprobs is None:
@@ -149,11 +156,20 @@ def choose_all(logits: Tensor, samplers: Sequence[Sampler]) -> list[Choice]:
     Raises:
         HornbookError: the logits are not numbers.
     """
-    if logits.isnan().any():
+    wrong = logits.isnan()
+    rows = logits.masked_fill(wrong, 0.0)
+    if all(sampler.plain for sampler in samplers):
+        picked = rows.argmax(dim=-1)
+    else:
+        picks = [sampler.pick(row) for sampler, row in zip(samplers, rows, strict=True)]
+        picked = torch.stack([one.to(logits.device) for one in picks])
+    # The one place where the host waits for the device.
+    tokens = picked.masked_fill(wrong.any(dim=-1), NO_TOKEN).tolist()
+    if NO_TOKEN in tokens:
         raise HornbookError(
             "the model's logits are not numbers; its weights are damaged or training diverged."
         )
-    if all(sampler.plain for sampler in samplers):
-        tokens = logits.argmax(dim=-1).tolist()
-        return [sampler.take(token) for sampler, token in zip(samplers, tokens, strict=True)]
-    return [sampler.choose(row) for sampler, row in zip(samplers, logits, strict=True)]
+    return [
+        sampler.take(token, row)
+        for sampler, token, row in zip(samplers, tokens, logits, strict=True)
+    ]

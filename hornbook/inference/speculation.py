@@ -133,7 +133,7 @@ class _Reader:
             same += 1
         if self._decoder.model.reads_anew(same, len(ids)):
             same = 0
-        self._forget_after(same)
+        same = self._forget_after(same)
         unread = torch.tensor([ids[same:]], device=self._decoder.device)
         logits = self._decoder.logits(unread, self._cache, last)[0]
         if logits.isnan().any():
@@ -143,8 +143,12 @@ class _Reader:
         self._known = list(ids)
         return logits
 
-    def _forget_after(self, length: int) -> None:
-        self._cache.forget_after(length)
+    def _forget_after(self, length: int) -> int:
+        """Keep the first `length` tokens, or none where too little of them is held; how many are kept."""
+        self._cache.expected = 0
+        length = self._cache.forget_after(length)
         reach = self._decoder.model.embedding.reach
         last = self._known[max(length - reach, 0) : length]
-        self._cache.last_ids = torch.tensor([last], dtype=torch.int64, device=self._decoder.device)
+        device = self._decoder.device
+        self._cache.last_ids = torch.tensor([last], dtype=torch.int64, device=device)
+        return length

@@ -10,5 +10,6 @@ documents          several texts in a row of tokens, each read as if it stood al
 norm, feedforward  the other parts of a block, mixtures of experts among them
 vocabulary          room for new tokens in a model that is trained already
 kv_cache           keys and values of tokens already read
+rows_cache         those of texts of different lengths, side by side
 transformer        the block, and the whole model
 """

@@ -10,9 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hornbook.model.config import ModelConfig
-from hornbook.model.kv_cache import LayerCache, RowsLayerCache, Run
+from hornbook.model.kv_cache import LayerCache
 from hornbook.model.norm import build_norm
 from hornbook.model.rotary import Rotation, rotate
+from hornbook.model.rows_cache import RowsLayerCache, Run
 
 PLAIN_UP_TO = 512
 """Keys up to which plain products beat the fused kernel in bfloat16 on a CPU."""

@@ -1,54 +1,100 @@
 """Keys and values of the tokens already read, so that each is computed once.
 
 The cache belongs to its caller, one for each conversation or batch; the model keeps no state.
-`KVCache` holds texts that are read in step, `RowsCache` texts of different lengths.
+`KVCache` holds texts that are read in step; `rows_cache.py` has one for texts of different lengths.
 """
-
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from itertools import groupby
 
 import torch
 from torch import Tensor
 
 from hornbook.errors import HornbookError
 from hornbook.model.config import ModelConfig
-from hornbook.model.rotary import RotaryEmbedding, Rotation
 
-BUCKET = 64
-"""Rows of a `RowsCache` attend to whole multiples of so many places."""
+CHUNK = 256
+"""Tokens of a long text that are read at once: a layer with a window has room for so many more."""
+MARGIN = 16
+"""Tokens before its window that such a layer keeps, so that so many last ones can be forgotten."""
 
 
 class LayerCache:
-    """One attention layer's keys and values, each (batch, kv_heads, capacity, head_dim)."""
+    """One attention layer's keys and values, each (batch, kv_heads, room, head_dim).
 
-    def __init__(self, keys: Tensor, values: Tensor) -> None:
+    Args:
+        keys: the memory for them.
+        values: the same.
+        capacity: most tokens of a text.
+        window: tokens that the layer sees. With less room than capacity the oldest are dropped, of
+            which none can be seen any more.
+    """
+
+    def __init__(
+        self, keys: Tensor, values: Tensor, capacity: int, window: int | None = None
+    ) -> None:
         self.keys = keys
         self.values = values
+        self.capacity = capacity
+        self.window = window
         self.length = 0
+        """Tokens of the text so far."""
+        self.first = 0
+        """Number of the first one that is held."""
 
     def extend(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """Store `key` and `value` (batch, kv_heads, tokens, head_dim) after what is there.
 
-        Returns everything stored so far, (batch, kv_heads, length, head_dim), in `key`'s dtype.
+        Returns everything that is held, and these, (batch, kv_heads, tokens held, head_dim), in
+        `key`'s dtype.
 
         Raises:
             HornbookError: the cache is full.
         """
-        stop = self.length + key.shape[2]
-        if stop > self.keys.shape[2]:
+        held, stop = self.length - self.first, self.length + key.shape[2]
+        if stop > self.capacity:
             raise HornbookError(
-                f"the key-value cache has room for {self.keys.shape[2]} tokens, not {stop}; "
+                f"the key-value cache has room for {self.capacity} tokens, not {stop}; "
                 f"make it larger, up to the model's context length."
             )
-        self.keys[:, :, self.length : stop] = key
-        self.values[:, :, self.length : stop] = value
         self.length = stop
-        return self.keys[:, :, :stop].to(key.dtype), self.values[:, :, :stop].to(value.dtype)
+        if stop - self.first > self.keys.shape[2]:
+            return self._drop_oldest(held, key, value)
+        places = slice(held, stop - self.first)
+        self.keys[:, :, places], self.values[:, :, places] = key, value
+        return (
+            self.keys[:, :, : places.stop].to(key.dtype),
+            self.values[:, :, : places.stop].to(value.dtype),
+        )
+
+    def _drop_oldest(self, held: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        assert self.window is not None
+        kept = slice(max(held - self.window - MARGIN, 0), held)
+        found = []
+        for memory, new in ((self.keys, key), (self.values, value)):
+            whole = torch.cat((memory[:, :, kept].to(new.dtype), new), dim=2)
+            last = whole[:, :, -memory.shape[2] :]
+            memory[:, :, : last.shape[2]] = last
+            self.first = self.length - last.shape[2]
+            found.append(whole)
+        return found[0], found[1]
+
+    def last(self, tokens: int) -> tuple[Tensor, Tensor]:
+        """Of the last `tokens`, which are held: (batch, kv_heads, tokens, head_dim)."""
+        places = slice(self.length - tokens - self.first, self.length - self.first)
+        return self.keys[:, :, places], self.values[:, :, places]
+
+    def can_end_at(self, length: int) -> bool:
+        """Whether all that a token after the first `length` sees is held."""
+        return self.first == 0 or length - self.first >= (self.window or 0)
+
+    def forget_after(self, length: int) -> None:
+        """Keep the first `length` tokens; of none, all memory is free."""
+        self.length = min(self.length, length)
+        self.first = min(self.first, self.length)
 
 
 class KVCache:
     """The caches of all layers; memory is taken once, at the start.
+
+    A layer with a window has room for the window and CHUNK tokens, however long the text is.
 
     Args:
         config: of the model that will fill it.
@@ -66,32 +112,43 @@ class KVCache:
         dtype: torch.dtype,
         capacity: int | None = None,
     ) -> None:
-        capacity = min(capacity or config.context_length, config.context_length)
-        shape = (batch_size, config.kv_heads, capacity, config.head_dim)
+        most = min(capacity or config.context_length, config.context_length)
 
-        def empty() -> Tensor:
-            return torch.empty(shape, device=device, dtype=dtype)
+        def layer(window: int | None) -> LayerCache:
+            room = most if window is None else min(window + MARGIN + CHUNK, most)
+            shape = (batch_size, config.kv_heads, room, config.head_dim)
+            keys, values = (torch.empty(shape, device=device, dtype=dtype) for _ in range(2))
+            return LayerCache(keys, values, most, window)
 
-        self.layers = [LayerCache(empty(), empty()) for _ in range(config.n_layers)]
+        self.layers = [layer(config.window_of(number)) for number in range(config.n_layers)]
+        self.expected = 0
+        """Length that the text is known to reach, where it is read in parts: positions whose turns
+        hang on the whole text's length look at it."""
         self.last_ids: Tensor | None = None
         """Ids of the last tokens read, int64 (batch, up to `Embedding.reach`), for models whose
         embedding looks back."""
 
     @property
     def length(self) -> int:
-        """How many tokens it holds: the position of the next one."""
+        """How many tokens it has read: the position of the next one."""
         return self.layers[0].length
 
     def clear(self) -> None:
         """Forget all tokens and keep the memory."""
         self.last_ids = None
-        for layer in self.layers:
-            layer.length = 0
+        self.expected = 0
+        self.forget_after(0)
 
-    def forget_after(self, length: int) -> None:
-        """Keep the first `length` tokens; what `last_ids` are then is for the caller to say."""
+    def forget_after(self, length: int) -> int:
+        """Keep the first `length` tokens; what `last_ids` are then is for the caller to say.
+
+        Returns how many it keeps: none where a layer no longer holds the window before that place.
+        """
+        if not all(layer.can_end_at(length) for layer in self.layers):
+            length = 0
         for layer in self.layers:
-            layer.length = min(layer.length, length)
+            layer.forget_after(length)
+        return self.length
 
     def keep(self, rows: Tensor) -> None:
         """Keep only these rows of the batch (int64 indices), in this order."""
@@ -100,181 +157,3 @@ class KVCache:
         for layer in self.layers:
             layer.keys = layer.keys[rows]
             layer.values = layer.values[rows]
-
-
-@dataclass(frozen=True)
-class Run:
-    """Neighbouring rows whose tokens attend in one product: each sees as many places as the others."""
-
-    rows: slice
-    seen: Tensor
-    """Added to the scores: 0 where a row may look, minus infinity beyond its last token; float
-    (rows, 1, 1, places)."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """Where the tokens of one step go in the layers of one size, and which rows attend together."""
-
-    rows: Tensor
-    """Numbers of the rows in use, int64 (rows in use,)."""
-    places: Tensor
-    """The place of each row's new token, int64 (rows in use,)."""
-    first_place: int
-    """That of the first row."""
-    runs: list[Run]
-
-
-class RowsLayerCache:
-    """One attention layer's keys and values of several texts, (rows, kv_heads, capacity, head_dim).
-
-    A layer with a window has room for that many tokens only: a new one takes the oldest one's place.
-    """
-
-    def __init__(self, keys: Tensor, values: Tensor) -> None:
-        self.keys = keys
-        self.values = values
-        self.step: Step
-
-    @property
-    def capacity(self) -> int:
-        """Tokens of each row that it has room for."""
-        return self.keys.shape[2]
-
-    def extend(self, key: Tensor, value: Tensor) -> Iterator[tuple[Run, Tensor, Tensor]]:
-        """Store one token of each row, `key` and `value` (rows in use or more, kv_heads, 1, head_dim).
-
-        Gives runs of rows with their keys and values, (rows, kv_heads, places, head_dim).
-        """
-        step = self.step
-        used = len(step.rows)
-        for kept, new in ((self.keys, key), (self.values, value)):
-            if used == 1:
-                kept[0, :, step.first_place] = new[0, :, 0]
-            else:
-                kept[step.rows, :, step.places] = new[:used, :, 0].to(kept.dtype)
-        for run in step.runs:
-            places = run.seen.shape[-1]
-            yield run, self.keys[run.rows, :, :places], self.values[run.rows, :, :places]
-
-
-class RowsCache:
-    """Texts of different lengths side by side, each growing by one token in a step.
-
-    The rows in use are the first ones. Memory is taken once, at the start.
-
-    Args:
-        config: of the model that will fill it.
-        rows: most texts at a time.
-        device: where the model is.
-        dtype: of the stored keys and values.
-        capacity: most tokens of a text; the model's context length when not given.
-        reach: `Embedding.reach` of the model.
-    """
-
-    def __init__(
-        self,
-        config: ModelConfig,
-        rows: int,
-        device: torch.device,
-        dtype: torch.dtype,
-        capacity: int | None = None,
-        reach: int = 0,
-    ) -> None:
-        self.capacity = min(capacity or config.context_length, config.context_length)
-
-        def layer(window: int | None) -> RowsLayerCache:
-            places = min(window or self.capacity, self.capacity)
-            shape = (rows, config.kv_heads, places, config.head_dim)
-            # Zeros: what is read with no weight must be a number.
-            keys, values = (torch.zeros(shape, device=device, dtype=dtype) for _ in range(2))
-            return RowsLayerCache(keys, values)
-
-        self.layers = [layer(config.window_of(number)) for number in range(config.n_layers)]
-        self.rows = rows
-        self.lengths: list[int] = []
-        """How many tokens each row in use holds."""
-        self._turns: dict[RotaryEmbedding, Callable[[Tensor], Rotation]] = {}
-        self.last_ids = torch.zeros(rows, reach, dtype=torch.int64, device=device)
-        """Ids of the last tokens read; of a shorter text the first columns mean nothing."""
-
-    def join(self, cache: KVCache) -> int:
-        """Take a text over that has been read alone, as the next row; returns the row's number.
-
-        Raises:
-            HornbookError: all rows are in use, or the text is too long.
-        """
-        row, length = len(self.lengths), cache.length
-        if row == self.rows or length > self.capacity:
-            raise HornbookError(
-                f"the cache has {self.rows} rows of {self.capacity} tokens; no room for a text of "
-                f"{length} as number {row + 1}."
-            )
-        for mine, its in zip(self.layers, cache.layers, strict=True):
-            first = max(length - mine.capacity, 0)
-            places = torch.arange(first, length, device=mine.keys.device) % mine.capacity
-            mine.keys[row, :, places] = its.keys[0, :, first:length].to(mine.keys.dtype)
-            mine.values[row, :, places] = its.values[0, :, first:length].to(mine.values.dtype)
-        if cache.last_ids is not None and (known := cache.last_ids.shape[1]):
-            self.last_ids[row, -known:] = cache.last_ids[0]
-        self.lengths.append(length)
-        return row
-
-    def leave(self, row: int) -> None:
-        """Free a row; the last row in use moves into its place."""
-        last = len(self.lengths) - 1
-        length = self.lengths[last]
-        if row != last:
-            for layer in self.layers:
-                layer.keys[row, :, :length] = layer.keys[last, :, :length]
-                layer.values[row, :, :length] = layer.values[last, :, :length]
-            self.last_ids[row] = self.last_ids[last]
-            self.lengths[row] = length
-        self.lengths.pop()
-
-    def rotation(self, rotary: RotaryEmbedding, places: Tensor) -> Rotation:
-        """By how much tokens at these places are turned, int64 (rows, 1)."""
-        if rotary not in self._turns:
-            self._turns[rotary] = rotary.table(self.capacity, places.device)
-        return self._turns[rotary](places)
-
-    def open(self) -> Tensor:
-        """Tell the layers where the next token of each row goes: int64 (rows in use, 1)."""
-        device = self.last_ids.device
-        rows = torch.arange(len(self.lengths), device=device)
-        places = torch.tensor(self.lengths, device=device)
-        steps: dict[int, Step] = {}
-        for layer in self.layers:
-            if layer.capacity not in steps:
-                steps[layer.capacity] = Step(
-                    rows,
-                    places % layer.capacity,
-                    self.lengths[0] % layer.capacity,
-                    self._runs(places, layer.capacity, layer.keys.dtype),
-                )
-            layer.step = steps[layer.capacity]
-        return places[:, None]
-
-    def _runs(self, places: Tensor, capacity: int, dtype: torch.dtype) -> list[Run]:
-        """Neighbours that see as many places of a layer, in whole buckets.
-
-        How many a row sees hangs on its own length alone, and so do its sums.
-        """
-        numbers = torch.arange(capacity, device=places.device)
-        beyond = numbers > places[:, None]  # (rows in use, capacity)
-        seen = torch.zeros(beyond.shape, device=places.device, dtype=dtype)
-        seen = seen.masked_fill(beyond, -torch.inf)[:, None, None]
-        runs, row = [], 0
-        for buckets, same in groupby(length // BUCKET for length in self.lengths):
-            rows = slice(row, row + len(list(same)))
-            runs.append(Run(rows, seen[rows, ..., : (buckets + 1) * BUCKET]))
-            row = rows.stop
-        return runs
-
-    def close(self, ids: Tensor) -> None:
-        """Count the tokens just read, int64 (rows in use, 1), as held."""
-        self.lengths = [length + 1 for length in self.lengths]
-        used, reach = len(self.lengths), self.last_ids.shape[1]
-        if reach:
-            known = torch.cat((self.last_ids[:used], ids), dim=1)
-            self.last_ids[:used] = known[:, -reach:]

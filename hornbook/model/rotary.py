@@ -217,9 +217,11 @@ class RotaryEmbedding(nn.Module):
         self.theta = theta
         self.scaling = scaling
 
-    def forward(self, start: int, stop: int, device: torch.device) -> Rotation:
-        """Cosines and sines for positions `start` up to `stop`."""
-        return self.at(torch.arange(start, stop, device=device), stop)
+    def forward(
+        self, start: int, stop: int, device: torch.device, length: int | None = None
+    ) -> Rotation:
+        """Cosines and sines for positions `start` up to `stop` of a text of `length`, or `stop`."""
+        return self.at(torch.arange(start, stop, device=device), length or stop)
 
     def of_rows(self, places: Tensor) -> Rotation:
         """Cosines and sines for the positions of several rows, int64 (batch, tokens)."""

@@ -13,9 +13,10 @@ from hornbook.model.config import ModelConfig
 from hornbook.model.documents import places_of, require_numbers, visible_in
 from hornbook.model.embedding import Embedding
 from hornbook.model.feedforward import build_feedforward
-from hornbook.model.kv_cache import KVCache, LayerCache, RowsCache, RowsLayerCache
+from hornbook.model.kv_cache import KVCache, LayerCache
 from hornbook.model.norm import NORMS, build_norm
 from hornbook.model.rotary import LongRopeScaling, RotaryEmbedding, Rotation
+from hornbook.model.rows_cache import RowsCache, RowsLayerCache
 
 INIT_STD = 0.02
 """Standard deviation of fresh weights, GPT-2's."""
@@ -195,7 +196,8 @@ class Transformer(nn.Module):
         start = cache.length if cache is not None else 0
         x: Tensor = self.embedding(ids, start, cache.last_ids if cache is not None else None)
         stop = start + ids.shape[1]
-        rotations = self._rotations(lambda rotary: rotary(start, stop, ids.device))
+        whole = max(stop, cache.expected if cache is not None else 0)
+        rotations = self._rotations(lambda rotary: rotary(start, stop, ids.device, whole))
         for index, block in enumerate(self.blocks):
             x = block(x, rotations[index], cache.layers[index] if cache is not None else None)
         if cache is not None:
@@ -226,13 +228,14 @@ class Transformer(nn.Module):
 
     def _hidden_in_rows(self, ids: Tensor, cache: RowsCache) -> Tensor:
         """The same for one token of each of several texts, each at a place of its own."""
-        used = len(cache.lengths)
-        places = F.pad(cache.open(), (0, 0, 0, ids.shape[0] - used))  # (rows, 1)
+        places = cache.open()  # (rows that are read, 1)
+        read = len(places)
+        places = F.pad(places, (0, 0, 0, len(ids) - read))  # (rows, 1)
         x: Tensor = self.embedding(ids, last_ids=cache.last_ids[: len(ids)], places=places)
         rotations = self._rotations(lambda rotary: cache.rotation(rotary, places))
         for index, block in enumerate(self.blocks):
             x = block(x, rotations[index], cache.layers[index])
-        cache.close(ids[:used])
+        cache.close(ids[:read])
         y: Tensor = self.norm(x)
         return y
 

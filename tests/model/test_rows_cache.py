@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from hornbook.errors import HornbookError
-from hornbook.model import kv_cache
+from hornbook.model import rows_cache
 from hornbook.model.config import ModelConfig
-from hornbook.model.kv_cache import KVCache, RowsCache
+from hornbook.model.kv_cache import KVCache
 from hornbook.model.rotary import LongRopeScaling
+from hornbook.model.rows_cache import RowsCache
 from hornbook.model.transformer import Transformer
 from tests.model.references import randomize
 
@@ -48,7 +49,7 @@ def read(model: Transformer, ids: list[int]) -> KVCache:
 def test_each_row_is_as_if_alone_while_others_join_and_leave(
     fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kv_cache, "BUCKET", 4)
+    monkeypatch.setattr(rows_cache, "BUCKET", 4)
     model = make(fields)
     rows = RowsCache(model.config, 4, CPU, torch.float64, reach=model.embedding.reach)
     texts: list[list[int]] = []
