@@ -4,6 +4,7 @@ import contextlib
 import inspect
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +19,11 @@ from hornbook.model.config import ModelConfig
 from hornbook.model.norm import LayerNorm
 from hornbook.model.transformer import Transformer
 from hornbook.runtime import Runtime
+from hornbook.tokenizing.settings import TokenizerSettings
+from hornbook.tokenizing.tokenizer import Tokenizer
 from tests.inference.tape import Tape
+from tests.inference.test_engine import TEXTS, require_same_in_company
+from tests.inference.test_engine_adapters import askers, make_adapters, start
 from tests.model.references import randomize
 from tests.model.test_rows_cache import MODELS
 
@@ -113,6 +118,22 @@ def test_bfloat16_weights(tape: Tape) -> None:
     with unrecorded():
         expected = generate_batch(model, PROMPTS, greedy, runtime=runtime)
     assert generate_batch(model, PROMPTS, greedy, runtime=runtime) == expected
+    assert tape.replayed > 0
+
+
+def test_a_server_with_adapters_answers_alike_in_any_company(tape: Tape, tmp_path: Path) -> None:
+    tokenizer = Tokenizer.train(TEXTS, TokenizerSettings(vocab_size=300))
+    config = ModelConfig(
+        vocab_size=tokenizer.vocab_size, context_length=64, embed_dim=32, n_layers=2, n_heads=2
+    )
+    model = Transformer(config)
+    randomize(model, 1, std=0.4)
+    engine = start(model.eval(), tokenizer, make_adapters(model, tmp_path), "bfloat16")
+    try:
+        require_same_in_company(engine, lambda: askers(tokenizer))  # to the last bit
+    finally:
+        engine.stop()
+    assert tape.recorded == 1
     assert tape.replayed > 0
 
 
