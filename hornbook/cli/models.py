@@ -76,7 +76,10 @@ def generate(
         ),
     ] = False,
 ) -> None:
-    """Continue a text (settings: max_new_tokens, temperature, top_k, top_p, …)."""
+    """Continue a text (settings: max_new_tokens, temperature, top_k, top_p, …).
+
+    What is not given is as the model's makers have stated it, where they have.
+    """
     from hornbook.cli.streaming import print_stream, read_prompt, read_prompts, write_completions
     from hornbook.pipeline.models.writing import open_to_write
 
@@ -92,6 +95,7 @@ def generate(
     prompts = read_prompts() if jsonl else [read_prompt() if prompt == "-" else prompt]
     bundle = open_to_write(model, weights, adapter)
     way = _way(bundle, chosen, beams, draft, look_up, weights)
+    chosen = bundle.drawing(chosen)
     if not jsonl:
         text = prompts[0]
         print_stream(text, way(text) if way else bundle.complete(text, chosen))
@@ -129,7 +133,10 @@ def chat(
     adapter: AdapterOption = None,
     weights: WeightsOption = None,
 ) -> None:
-    """Talk to a model that follows instructions (temperature=0 by default: its best answer)."""
+    """Talk to a model that follows instructions.
+
+    By default temperature=0, its best answer, unless the model's makers have stated another.
+    """
     from hornbook.cli.conversation import converse
     from hornbook.pipeline.models.writing import open_to_write
 
@@ -138,8 +145,9 @@ def chat(
         bundle.require_task("instruct", "hold a conversation")
         return bundle
 
-    chosen = _generation(["temperature=0", *(settings or [])])
-    converse(open_with(adapter), chosen, question, open_with)
+    chosen = _generation(settings)
+    bundle = open_with(adapter)
+    converse(bundle, bundle.drawing(chosen, temperature=0), question, open_with)
 
 
 def classify(

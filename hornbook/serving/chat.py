@@ -52,7 +52,7 @@ async def chat(request: Request, models: Models) -> Response:
 
 def _asked(served: Served, fields: ChatFields) -> list[Asked]:
     ids = served.conversation([message.said for message in fields.messages])
-    settings = fields.settings(served.room(ids, "messages"), random_seed())
+    settings = fields.settings(served.room(ids, "messages"), random_seed(), served.drawing)
     top = fields.top_logprobs if fields.logprobs else None
     schema = fields.response_format.schema_for_answer
     return [

@@ -58,7 +58,7 @@ def _asked(served: Served, fields: CompletionFields) -> list[Asked]:
     asked = []
     for prompt in fields.prompts:
         ids = served.ids_of(prompt, "prompt")
-        settings = fields.settings(served.room(ids, "prompt"), seed)
+        settings = fields.settings(served.room(ids, "prompt"), seed, served.drawing)
         for stream_number in range(fields.n):
             constraint = served.constraint(fields.response_format.schema_for_answer)
             top = fields.logprobs if fields.logprobs >= 0 else None

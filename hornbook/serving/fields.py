@@ -3,6 +3,7 @@
 A field that is null is one that is left out: it has its default.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 import orjson
@@ -163,9 +164,15 @@ class Writing(Ignored):
         """Of an answer."""
         return self.max_tokens or ANSWER_TOKENS
 
-    def settings(self, room: int, seed: int) -> GenerationSettings:
-        """For an answer of at most `room` tokens; `seed` where none is given."""
-        return GenerationSettings(
+    def settings(
+        self, room: int, seed: int, unstated: Mapping[str, Any] | None = None
+    ) -> GenerationSettings:
+        """For an answer of at most `room` tokens; `seed` where none is given.
+
+        `unstated` is how the model's makers would have tokens drawn where the request says nothing.
+        """
+        own = {n: v for n, v in (unstated or {}).items() if n not in self.model_fields_set}
+        given = GenerationSettings(
             max_new_tokens=max(min(self.most_tokens, room), 1),
             temperature=self.temperature,
             top_k=self.top_k,
@@ -178,6 +185,7 @@ class Writing(Ignored):
             stop=(self.stop,) if isinstance(self.stop, str) else tuple(self.stop),
             seed=self.seed if self.seed >= 0 else seed,
         )
+        return given.model_copy(update=own)
 
 
 class CompletionFields(Writing):

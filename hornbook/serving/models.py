@@ -128,6 +128,8 @@ def serve_bundle(
         assert bank is not None
         own = described(bundle, adapter_folder(path), bank.facts[adapter])
         all_of_them.append(Served(adapter, own, engine, model, adapter, bank, grammars=grammars))
+    for served in all_of_them:
+        _ = served.drawing  # what cannot be is said now, not in the middle of a request
     return Models(all_of_them)
 
 

@@ -4,6 +4,7 @@ import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from hornbook.finetuning.bank import AdapterBank
 from hornbook.inference.constraints import Grammars
 from hornbook.inference.engine import Engine
 from hornbook.inference.sampler import Constraint
+from hornbook.inference.settings import GenerationSettings
 from hornbook.model.transformer import Transformer
 from hornbook.pipeline.models.bundle import Bundle
 from hornbook.serving.errors import ApiError, over_limit
@@ -48,6 +50,16 @@ class Served:
     def context_length(self) -> int:
         """Tokens of a prompt and its answer together."""
         return self.model.config.context_length
+
+    @cached_property
+    def drawing(self) -> dict[str, Any]:
+        """How the model's makers would have tokens drawn, as far as they have stated it.
+
+        Raises:
+            HornbookError: what they have stated cannot be.
+        """
+        stated = self.bundle.drawing(GenerationSettings())
+        return {name: getattr(stated, name) for name in stated.model_fields_set}
 
     def require(self, *tasks: str) -> None:
         """Make sure that the model can do what is asked of it.

@@ -98,7 +98,8 @@ def tried_peak(
     return int(done.stdout) if done.returncode == 0 else None
 
 
-def _train_briefly(trial: dict[str, Any]) -> None:
+def train_briefly(trial: dict[str, Any]) -> None:
+    """Train for two steps as a trial says: config, settings, rows, width, threads."""
     torch.set_num_threads(trial["threads"])
     runtime = choose_runtime(RuntimeSettings(device="cpu", precision="float32"))
     config = validate(ModelConfig, trial["config"], "trial")
@@ -119,5 +120,5 @@ def peak_bytes() -> int:
 
 
 if __name__ == "__main__":
-    _train_briefly(json.load(sys.stdin))
+    train_briefly(json.load(sys.stdin))
     print(peak_bytes())

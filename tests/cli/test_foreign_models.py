@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from hornbook.cli import _run
+from hornbook.inference.settings import GenerationSettings
 from hornbook.pipeline.models.bundle import default_runtime, load_bundle
 from hornbook.tokenizing.templates import Message, encode_conversation
 from tests.checkpoints.folders import STORY, write_folder
@@ -66,6 +67,34 @@ def test_its_own_template_and_ends_are_used(talking: Path) -> None:
     )
     written = bundle.tokenizer.decode(encoded.ids)
     assert written == "<|im_start|>user\nWho sat?<|im_end|>\n<|im_start|>assistant\n"
+
+
+@pytest.mark.parametrize(
+    ("stated", "drawn"),
+    [
+        ({}, (0.8, 50, None, 1.0)),
+        ({"do_sample": True}, (1.0, 50, None, 1.0)),
+        ({"do_sample": False, "temperature": 0.6}, (0.0, 50, None, 1.0)),
+        ({"temperature": 0.6, "top_k": 0, "top_p": 0.9}, (0.6, None, 0.9, 1.0)),
+        ({"do_sample": True, "top_k": 20, "repetition_penalty": 1.1}, (1.0, 20, None, 1.1)),
+    ],
+)
+def test_tokens_are_drawn_as_its_makers_say(
+    tmp_path: Path, stated: dict[str, object], drawn: tuple[object, ...]
+) -> None:
+    folder = write_folder(tmp_path / "model")  # as a part of Hornbook's own folders is called
+    (folder / "generation_config.json").write_text(json.dumps(stated))
+    bundle = load_bundle(folder, default_runtime())
+    found = bundle.drawing(GenerationSettings())
+    assert (found.temperature, found.top_k, found.top_p, found.repetition_penalty) == drawn
+    assert bundle.drawing(GenerationSettings(temperature=0.3)).temperature == 0.3
+
+
+def test_what_its_makers_say_must_be_possible(tmp_path: Path, capfd: Capture) -> None:
+    folder = write_folder(tmp_path / "model")
+    (folder / "generation_config.json").write_text(json.dumps({"temperature": -2}))
+    said = refused(capfd, "generate", folder, "The cat")
+    assert "generation_config.json: temperature" in said
 
 
 def test_a_base_model_holds_no_conversation(plain: Path, capfd: Capture) -> None:

@@ -9,13 +9,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from hornbook.artifact import Manifest, read_manifest
+from hornbook.artifact import MANIFEST, Manifest, read_manifest
 from hornbook.checkpoints.export.huggingface import exportable
 from hornbook.checkpoints.families.family import Family
 from hornbook.checkpoints.families.known import FAMILIES
 from hornbook.checkpoints.loading.folders import is_folder
 from hornbook.checkpoints.loading.hub import HUB, fetch_model, is_hub_model
 from hornbook.checkpoints.store import LoadedModel, load_model, save_checkpoint
+from hornbook.config import validate
 from hornbook.errors import HornbookError
 from hornbook.finetuning.adapter import load_adapter, save_adapter
 from hornbook.finetuning.classification import classify
@@ -27,7 +28,7 @@ from hornbook.inference.generate import GenerationSettings, generate, generate_b
 from hornbook.inference.text import decoded, prompt_ids, stream_text
 from hornbook.model.config import ModelConfig
 from hornbook.model.transformer import Transformer
-from hornbook.pipeline.models.foreign import open_foreign
+from hornbook.pipeline.models.foreign import drawn_as_made, open_foreign
 from hornbook.runtime import Runtime
 from hornbook.tokenizing.templates import Message, encode_conversation
 from hornbook.tokenizing.tokenizer import Tokenizer
@@ -145,6 +146,18 @@ class Bundle:
             return ends
         return ends_of_answer(self.tokenizer, self.facts["template"], ends)
 
+    def drawing(self, given: GenerationSettings, **unstated: Any) -> GenerationSettings:
+        """Settings, of which those that are not given are as the model's makers have them.
+
+        Those that neither has are `unstated`, or else the defaults.
+
+        Raises:
+            HornbookError: the makers have stated what cannot be.
+        """
+        own = given.model_dump(exclude_unset=True)
+        tree = {**unstated, **drawn_as_made(self.facts), **own}
+        return validate(GenerationSettings, tree, f"{self.path}: generation_config.json")
+
     def prompt_ids(self, prompt: str) -> list[int]:
         """The ids of a text to go on from; an empty one begins a new document.
 
@@ -243,7 +256,7 @@ def load_bundle(path: Path, runtime: Runtime) -> Bundle:
     path = fetch_model(path) if is_hub_model(path) else Path(path)
     if is_peft_folder(path):
         return _load_peft(path, runtime)
-    if path.name in (MODEL, ADAPTER) and not (path / MODEL).exists():
+    if path.name in (MODEL, ADAPTER) and (path / MANIFEST).is_file():
         path = path.parent
     if not path.exists():
         raise HornbookError(f"{path}: no such model; give a folder such as runs/NAME/pretrain.")

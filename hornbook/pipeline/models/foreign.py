@@ -1,5 +1,6 @@
 """Models that others made, ready for use: weights, tokenizer, and how they begin and end texts."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ from hornbook.tokenizing.tokenizer import Tokenizer
 GENERATION_CONFIG = "generation_config.json"
 KIND = "folder"
 """Of the manifest that stands for such a model's."""
+KEPT = ("family", "opening_ids", "stop_ids", "drawing")
+DRAWN = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty")
+"""Fields of a generation_config.json that `GenerationSettings` has too."""
 TRACES = {"_from_model_config", "transformers_version"}
 """Fields of a generation_config.json that say how it came about."""
 
@@ -44,6 +48,28 @@ def open_foreign(path: Path, runtime: Runtime) -> tuple[Transformer, Tokenizer, 
     require_fitting(tokenizer, loaded.model.config.vocab_size, path)
     inputs = {"tokenizer": tokenizer.fingerprint}
     return loaded.model, tokenizer, Manifest(KIND, {}, inputs, {}, facts_of(loaded, tokenizer))
+
+
+def kept_facts(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What further training does not change of a model made elsewhere: how it begins and ends texts,
+    how its makers would have them drawn, the family that it goes back to.
+    """
+    return {name: facts[name] for name in KEPT if name in facts}
+
+
+def drawn_as_made(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of `GenerationSettings` that a model's makers have stated; none for one made here.
+
+    Where they want the likeliest token, temperatures beside that have no meaning. Where they state
+    that tokens are drawn and not how warm, it is 1, as in `transformers`.
+    """
+    stated = facts.get("drawing", {})
+    found = {name: stated[name] for name in DRAWN if name in stated}
+    if found.get("top_k") == 0:
+        found["top_k"] = None
+    if stated.get("do_sample") is False:
+        return {**found, "temperature": 0.0}
+    return {"temperature": 1.0, **found} if stated.get("do_sample") else found
 
 
 def require_fitting(tokenizer: Tokenizer, vocab_size: int, path: Path) -> None:

@@ -25,6 +25,7 @@ from hornbook.pipeline.corpora.datasets import (
     train_loader,
 )
 from hornbook.pipeline.models.bundle import MODEL, save_bundle
+from hornbook.pipeline.models.foreign import kept_facts
 from hornbook.pipeline.pretraining.fit import Task, fit
 from hornbook.pipeline.pretraining.starting import start_in_parts, starting_config, starting_model
 from hornbook.pipeline.workspace import announce, finish, finished, results_of
@@ -146,17 +147,11 @@ def _train(context: Context, config: ModelConfig, folder: Path) -> dict[str, Any
             **mixture_facts(train, fitted.steps),
             "samples": [[prompt, _continue(context, model, prompt)] for prompt in prompts],
         }
-        facts = {"task": STAGE, **_kept_facts(context)}
+        facts = {"task": STAGE, **(kept_facts(context.base.facts) if context.base else {})}
         save_bundle(folder, model, tokenizer, facts, fitted.checkpoint)
         return finish(folder, results, measured)
 
     return context.processes.main_first(write, lambda: results_of(folder))
-
-
-def _kept_facts(context: Context) -> dict[str, Any]:
-    """How a model made elsewhere begins and ends texts, which further training does not change."""
-    facts = context.base.facts if context.base is not None else {}
-    return {name: facts[name] for name in ("opening_ids", "stop_ids") if name in facts}
 
 
 def _continue(context: Context, model: Transformer, prompt: str) -> str:

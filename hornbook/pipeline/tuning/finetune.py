@@ -30,6 +30,7 @@ from hornbook.finetuning.preference import PairExamples, PreferenceSettings
 from hornbook.model.transformer import Transformer
 from hornbook.pipeline.context import Context
 from hornbook.pipeline.models.bundle import save_adapter_bundle, save_bundle
+from hornbook.pipeline.models.foreign import kept_facts
 from hornbook.pipeline.pretraining.fit import Fitted, Task, fit
 from hornbook.pipeline.recipe import Recipe
 from hornbook.pipeline.workspace import announce, finish, finished, results_of
@@ -262,6 +263,7 @@ class FinetuneStage:
         """Write what the mode has changed of the model."""
         model = fitted.model
         tokenizer = self.context.tokenizer
+        facts = {**kept_facts(self.base.facts), **facts}
         if self.mode == "lora":
             lora, base = self.context.recipe.lora, load_model(self.base.directory)
             save_adapter_bundle(self.folder, model, tokenizer, facts, lora, base)

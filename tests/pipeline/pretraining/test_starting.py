@@ -9,7 +9,9 @@ import torch
 from hornbook.checkpoints.loading.folders import load_folder
 from hornbook.checkpoints.store import load_model
 from hornbook.cli import _run
+from hornbook.inference.settings import GenerationSettings
 from hornbook.pipeline.models.bundle import default_runtime, load_bundle
+from hornbook.pipeline.models.exporting import export_as_folder
 from tests.checkpoints.folders import STORY, write_folder
 
 Capture = pytest.CaptureFixture[str]
@@ -27,10 +29,15 @@ SMALL = (
     "runtime.precision=float32",
 )
 
+DRAWING = {"do_sample": True, "temperature": 0.6, "top_k": 20, "top_p": 0.95}
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_folder(tmp_path_factory.mktemp("model"), dtype=torch.bfloat16)
+    folder = write_folder(tmp_path_factory.mktemp("model"), dtype=torch.bfloat16)
+    path = folder / "generation_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **DRAWING}))
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +78,19 @@ def test_the_copy_takes_no_more_room_than_the_folder(tuned: Path, folder: Path) 
     assert sizes[0] < 1.1 * sizes[1]
 
 
+def test_how_its_makers_draw_tokens_goes_with_it(tuned: Path, tmp_path: Path) -> None:
+    for mode in ("full", "lora"):
+        bundle = load_bundle(tuned / f"instruct-{mode}", default_runtime())
+        assert bundle.facts["family"] == "llama"
+        settings = bundle.drawing(GenerationSettings(seed=4, top_k=5), temperature=0)
+        assert (settings.temperature, settings.top_p) == (0.6, 0.95)
+        assert (settings.seed, settings.top_k) == (4, 5)
+        export_as_folder(bundle.path, tmp_path / mode)
+        written = json.loads((tmp_path / mode / "generation_config.json").read_text())
+        assert {name: written[name] for name in DRAWING} == DRAWING
+        assert {0, 3} <= {*written["eos_token_id"]}
+
+
 def test_run_again_it_does_nothing(tuned: Path, folder: Path, instructions: Path) -> None:
     before = (tuned / "instruct-full" / "results.json").stat().st_mtime_ns
     asked = (f"model.path={folder}", f"instruction.path={instructions}", f"run.directory={tuned}")
@@ -85,6 +105,7 @@ def test_pre_training_goes_on(folder: Path, tmp_path: Path) -> None:
     assert _run(["pretrain", *SMALL, *asked, "training.lr=1e-9", "training.muon_lr=1e-9"]) == 0
     bundle = load_bundle(run / "pretrain", default_runtime())
     assert bundle.stop_ids == [0, 3]
+    assert bundle.facts["drawing"] == DRAWING
     start = load_folder(folder).model.state_dict()
     for name, weight in bundle.model.state_dict().items():  # with hardly any learning, hardly moved
         torch.testing.assert_close(weight, start[name], atol=1e-5, rtol=0)
