@@ -76,7 +76,7 @@ def load_folder(
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
 ) -> FolderModel:
-    """Read a model of a known family, its tensors one at a time.
+    """Read a model of a known family, file by file, its tensors one at a time.
 
     At no time is there more in memory than the model and one tensor of the folder's.
 
@@ -130,7 +130,8 @@ def fill(
     places = family.places(model, config)
     names = _stored_names(family, source)
     _require_fit(places, names, family, config, source, path)
-    for place in sorted(places, key=lambda place: names[place.theirs]):
+    order = {stored: number for number, stored in enumerate(source.names())}
+    for place in sorted(places, key=lambda place: order[names[place.theirs]]):
         for name, part in place.split(source.read(names[place.theirs])):
             owner, _, own = name.rpartition(".")
             # A copy always, so that the file's pages can be let go.

@@ -42,7 +42,7 @@ class TensorSource(Protocol):
     """Named tensors that are read one at a time."""
 
     def names(self) -> list[str]:
-        """All names, sorted."""
+        """All names, in the order in which they are best read: file by file."""
         ...
 
     def shape(self, name: str) -> tuple[int, ...]:
@@ -80,8 +80,8 @@ class Listed(Generic[EntryKind]):
         self._entries = entries
 
     def names(self) -> list[str]:
-        """All names, sorted."""
-        return sorted(self._entries)
+        """All names, in the order in which they are best read: file by file."""
+        return list(self._entries)
 
     def shape(self, name: str) -> tuple[int, ...]:
         """A tensor's shape, without reading it."""
@@ -107,7 +107,8 @@ class SafetensorsSource(Listed[Entry]):
     """
 
     def __init__(self, entries: dict[str, Entry]) -> None:
-        super().__init__(entries)
+        in_order = sorted(entries, key=lambda name: (entries[name].file, name))
+        super().__init__({name: entries[name] for name in in_order})
         self._file: Path | None = None
         self._open: Any = None
 

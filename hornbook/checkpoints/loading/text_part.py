@@ -33,7 +33,7 @@ class TextPart:
 
     def names(self) -> list[str]:
         """As in `TensorSource`."""
-        return sorted(self._stored)
+        return list(self._stored)
 
     def shape(self, name: str) -> tuple[int, ...]:
         """As in `TensorSource`."""
