@@ -18,8 +18,8 @@ KIND = "tokens"
 SHARD_BYTES = 2**28
 """Largest file of ids (256 MiB), unless told otherwise; only a longer document makes a larger one."""
 DONE, LENGTHS = ".done.json", ".lengths.npy"
-"""Behind the name of a file of ids, while the store is being written: that it is complete, and the
-lengths of its documents, (documents,) int64."""
+"""Behind the name of a full file of ids, while the store is being written: that it is complete, and
+the lengths of its documents, (documents,) int64."""
 
 
 class Encoded(NamedTuple):
@@ -69,7 +69,7 @@ def write_store(
     shard_bytes: int = SHARD_BYTES,
     byte_counts: Mapping[str, int] | None = None,
 ) -> artifact.Manifest:
-    """Write a token store, going on behind the last complete shard of an interrupted one.
+    """Write a token store, going on behind the last full shard of an interrupted one.
 
     The files are the same however the documents are batched, and however often it was interrupted.
     Each is hashed while it is written. Memory holds one batch, and 8 bytes a document.
@@ -124,18 +124,20 @@ class _Writer:
         self._dtype = id_dtype(vocab_size)
         self._room = max(shard_bytes // self._dtype.itemsize, 1)
         self._shards: list[Shard] = []
+        self._lengths = [np.zeros(1, np.int64)]
+        """Of all documents so far, behind a 0."""
 
     def write(self, split: Split) -> list[Shard]:
         """All shards, those written before included; and the file of the documents' starts."""
         while (done := self._path(DONE)).exists():
+            self._lengths.append(np.load(self._path(LENGTHS)))
             self._shards.append(Shard(**json.loads(done.read_text("utf-8"))))
         documents = sum(shard.documents for shard in self._shards)
         pieces = self._pieces(split(documents), documents)
         piece = next(pieces, None)
         while piece is not None or not self._shards:
             piece = self._write_shard(piece, pieces)
-        lengths = [np.load(self._work / f"{shard.file}{LENGTHS}") for shard in self._shards]
-        starts = np.concatenate([np.zeros(1, np.int64), *lengths]).cumsum()
+        starts = np.concatenate(self._lengths).cumsum()
         np.save(self._work / f"{self._split}.documents.npy", starts)
         return self._shards
 
@@ -154,7 +156,8 @@ class _Writer:
         """Write one file; returns what did not fit into it."""
         digest, tokens, size = hashlib.sha256(), 0, 0
         lengths = [np.zeros(0, np.int64)]
-        with self._path().open("wb") as stream:
+        path = self._path()
+        with path.open("wb") as stream:
             while piece is not None:
                 fitting, piece = _cut(piece, self._room - tokens, at_least=int(tokens == 0))
                 data = np.ascontiguousarray(fitting.ids, self._dtype).data
@@ -166,16 +169,20 @@ class _Writer:
                 if piece is not None:
                     break
                 piece = next(pieces, None)
-            _flush(stream)
-        with self._path(LENGTHS).open("wb") as stream:
-            np.save(stream, np.concatenate(lengths))
-            _flush(stream)
-        documents = sum(map(len, lengths))
-        name = self._path().name
-        shard = Shard(name, digest.hexdigest(), tokens, documents, size)
-        artifact.write_text(self._path(DONE), json.dumps(asdict(shard)))
+            if piece is not None:
+                _flush(stream)
+        self._lengths.append(np.concatenate(lengths))
+        shard = Shard(path.name, digest.hexdigest(), tokens, sum(map(len, lengths)), size)
+        if piece is not None:  # the last one is soon followed by the end, where all is flushed
+            self._mark_done(shard)
         self._shards.append(shard)
         return piece
+
+    def _mark_done(self, shard: Shard) -> None:
+        with self._path(LENGTHS).open("wb") as stream:
+            np.save(stream, self._lengths[-1])
+            _flush(stream)
+        artifact.write_text(self._path(DONE), json.dumps(asdict(shard)))
 
 
 def _flush(stream: IO[bytes]) -> None:

@@ -9,7 +9,7 @@ import json
 import os
 import random
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,8 @@ from hornbook.tokenizing.library import encode_texts
 
 WORTH_IT = 2**18
 """Characters in one call from which making the fast encoder pays: that takes up to a second."""
+TOGETHER = 2**16
+"""Characters that are encoded as one string, where short texts are joined."""
 SAMPLES = 200
 """Awkward texts on which both must agree."""
 
@@ -81,21 +83,21 @@ class Encoder:
         self,
         tree: dict[str, Any],
         library: tokenizers.Tokenizer,
-        control: Collection[str],
+        control: Mapping[str, int],
         end: int | None = None,
     ) -> None:
         """
         Args:
             tree: the disguised tokenizer.json's content, of which `library` was made.
             library: the reference, and what encodes where fastokens cannot.
-            control: spellings that must stay text, for the sample.
+            control: spellings that must stay text, and their ids.
             end: the token that may be put behind each text.
         """
-        self._tree, self._control = tree, tuple(control)
+        self._tree, self._control = tree, dict(control)
         self.library = library
         """See above."""
-        self._end = [] if end is None else [end]
-        self._fast: Any = None
+        self._end = end
+        self._fast: Fast | None = None
         self._trying = threading.Lock()
         self.reason = "the texts are few"
         """Why fastokens is not used; empty when it is."""
@@ -116,39 +118,79 @@ class Encoder:
                     self._tree = {}
         if self._fast is not None and os.getpid() == _BORN:
             try:
-                return self._by_fast(self._fast, texts, end)
+                return self._fast.encode(texts, end)
             except Exception:
                 # Whatever is wrong, the library says it in the same words as for a single text.
                 return self._by_library(texts, end)
         return self._by_library(texts, end)
 
     def _by_library(self, texts: Sequence[str], end: bool) -> Packed:
-        return _pack(encode_texts(self.library, texts), self._end if end else ())
+        ids = encode_texts(self.library, texts)
+        return _pack(ids, [self._end] if end and self._end is not None else ())
 
-    @staticmethod
-    def _by_fast(fast: Any, texts: Sequence[str], end: bool) -> Packed:
-        ids, starts = fast.encode_batch_flat(list(texts), add_special_tokens=end)
-        return Packed(np.frombuffer(ids, "<u4"), np.frombuffer(starts, "<u8").astype(np.int64))
-
-    def _make_fast(self) -> tuple[Any, str]:
+    def _make_fast(self) -> tuple["Fast | None", str]:
         """fastokens' tokenizer, or None and the reason."""
         try:
-            from fastokens import Tokenizer
+            fast = Fast(self._tree, self._control, self._end)
         except ImportError:
             return None, "fastokens is not installed (pip install fastokens)"
-        sample = awkward_texts(SAMPLES, self._control)
-        tree = self._tree | {"post_processor": _ending(self._end[0]) if self._end else None}
-        try:
-            fast = Tokenizer.from_json_str(json.dumps(tree))
-            found = [self._by_fast(fast, sample, end) for end in (False, True)]
         except Exception as error:
             return None, f"fastokens cannot encode with it: {str(error).splitlines()[0]}"
-        for packed, end in zip(found, (False, True), strict=True):
-            expected = self._by_library(sample, end)
-            same = np.array_equal(packed.ids, expected.ids)
-            if not (same and np.array_equal(packed.starts, expected.starts)):
+        sample = awkward_texts(SAMPLES, self._control)
+        if not self._agrees(fast, sample):
+            fast.mark = None
+            if not self._agrees(fast, sample):
                 return None, "fastokens gives other ids than the tokenizers library"
         return fast, ""
+
+    def _agrees(self, fast: "Fast", sample: Sequence[str]) -> bool:
+        return all(
+            _equal(fast.encode(sample, end), self._by_library(sample, end)) for end in (False, True)
+        )
+
+
+class Fast:
+    """fastokens' tokenizer of a disguised tree."""
+
+    def __init__(self, tree: dict[str, Any], control: Mapping[str, int], end: int | None) -> None:
+        """Arguments as those of `Encoder`; raises what fastokens does, ImportError without it."""
+        from fastokens import Tokenizer
+
+        behind = None if end is None else _ending(end)
+        self._library: Any = Tokenizer.from_json_str(json.dumps(tree | {"post_processor": behind}))
+        self._end = end
+        self.mark = _mark(tree, end) if end in control.values() else None
+        """What the end is spelt like, where texts may be joined by it; None where they may not."""
+
+    def encode(self, texts: Sequence[str], end: bool) -> Packed:
+        """As `Encoder.encode`; raises whatever fastokens does."""
+        if end and self.mark is not None:
+            joined = self._flat(_joined(texts, self.mark), False)
+            ends = np.flatnonzero(joined.ids == self._end) + 1
+            if len(ends) == len(texts):
+                return Packed(joined.ids, np.concatenate([np.zeros(1, np.int64), ends]))
+        return self._flat(list(texts), end)
+
+    def _flat(self, texts: list[str], end: bool) -> Packed:
+        ids, starts = self._library.encode_batch_flat(texts, add_special_tokens=end)
+        return Packed(np.frombuffer(ids, "<u4"), np.frombuffer(starts, "<u8").astype(np.int64))
+
+
+def _mark(tree: dict[str, Any], end: int | None) -> str | None:
+    """The disguised spelling of a token that parts texts and takes no blanks from them."""
+    strips = "lstrip", "rstrip", "single_word"
+    plain = (t for t in tree["added_tokens"] if t["id"] == end and not any(map(t.get, strips)))
+    return next((str(token["content"]) for token in plain), None)
+
+
+def _joined(texts: Sequence[str], mark: str) -> list[str]:
+    """The texts, each with the mark behind it, in strings of about `TOGETHER` characters.
+
+    For each more text costs fastokens something, whatever its length.
+    """
+    step = max(len(texts) * TOGETHER // max(sum(map(len, texts)), 1), 1)
+    parts = (texts[start : start + step] for start in range(0, len(texts), step))
+    return [mark.join([*part, ""]) for part in parts]
 
 
 def _ending(end: int) -> dict[str, Any]:
@@ -188,6 +230,10 @@ def _any_character(chance: random.Random) -> str:
     """Any code point but surrogates, as often from the first 2,048 as from all."""
     number = chance.randrange(chance.choice((0x800, 0x110000 - 0x800)))
     return chr(number if number < 0xD800 else number + 0x800)
+
+
+def _equal(one: Packed, other: Packed) -> bool:
+    return np.array_equal(one.ids, other.ids) and np.array_equal(one.starts, other.starts)
 
 
 def _pack(ids: Sequence[Sequence[int]], end: Sequence[int]) -> Packed:

@@ -57,6 +57,37 @@ def test_the_same_as_encode_batch(make, name: str) -> None:  # type: ignore[no-u
     end = [] if tokenizer.eos_id is None else [tokenizer.eos_id]
     ended = [[*ids, *end] for ids in lists(packed)]
     assert lists(tokenizer.encode_packed(texts, end=True)) == ended
+    assert lists(tokenizer.encode_packed([], end=True)) == []
+
+
+@pytest.mark.parametrize("together", [1, 50, 2**16])
+@pytest.mark.parametrize("name", ["bpe", "byte-bpe"])
+def test_texts_joined_have_the_ids_of_texts_apart(
+    monkeypatch: pytest.MonkeyPatch, name: str, together: int
+) -> None:
+    tokenizer = warmed(trained(name) if name in ALGORITHMS else foreign(name))
+    fast = tokenizer._encoder._fast
+    assert fast is not None
+    assert fast.mark is not None
+    texts = ["", *awkward_texts(300, tokenizer.control_tokens, seed=9), "", "", "last "]
+    monkeypatch.setattr(encoder, "TOGETHER", together)
+    joined = fast.encode(texts, end=True)
+    monkeypatch.setattr(fast, "mark", None)
+    apart = fast.encode(texts, end=True)
+    assert np.array_equal(joined.ids, apart.ids)
+    assert np.array_equal(joined.starts, apart.starts)
+    ends = [[*ids, tokenizer.eos_id] for ids in tokenizer.encode_batch(texts)]
+    assert lists(joined) == ends
+
+
+def test_a_text_that_has_the_mark_is_not_parted_by_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer = warmed(trained("bpe"))
+    fast = tokenizer._encoder._fast
+    assert fast is not None
+    texts = ["one", f"a{fast.mark}b", "two"]
+    packed = fast.encode(texts, end=True)
+    assert len(packed.starts) == 4
+    assert tokenizer.decode(packed.ids[packed.starts[2] : -1]) == "two"
 
 
 @each
@@ -116,7 +147,7 @@ def test_a_lone_surrogate_is_refused_by_its_place(name: str) -> None:
 def test_other_ids_are_noticed_and_the_reference_used(monkeypatch: pytest.MonkeyPatch) -> None:
     tokenizer = trained("bpe")
     other = Tokenizer.train(STORIES[:2], tokenizer.settings)
-    fooled = Encoder(other._encoder._tree or _tree_of(other), tokenizer._encoder.library, ())
+    fooled = Encoder(other._encoder._tree or _tree_of(other), tokenizer._encoder.library, {})
     packed = fooled.encode([*STORIES, *MUCH])
     assert fooled.reason == "fastokens gives other ids than the tokenizers library"
     assert lists(packed) == tokenizer.encode_batch([*STORIES, *MUCH])

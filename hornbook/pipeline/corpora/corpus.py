@@ -27,7 +27,7 @@ from hornbook.errors import HornbookError
 from hornbook.pipeline.corpora import parts
 from hornbook.pipeline.corpora.cleaning import cleaning_settings, further_files, make_cleaning
 from hornbook.pipeline.corpora.ending import Ending
-from hornbook.pipeline.corpora.lines import document_of, text_of
+from hornbook.pipeline.corpora.lines import blocks, document_of, texts_of
 from hornbook.pipeline.corpora.milestones import Milestones
 from hornbook.pipeline.corpora.on_ray import by_ray
 from hornbook.pipeline.corpora.sources import Source, find_source, hashes, whereabouts
@@ -41,6 +41,8 @@ LABELLED = "labelled.jsonl"
 INSTRUCTIONS = "instructions.json"
 QUARANTINE = "quarantine.jsonl"
 """Lines, rows and documents that could not be read: file, line, reason."""
+BLOCK = 2**20
+"""Bytes of a file that are read together, where texts alone are wanted."""
 WAITING, WHOLE = "waiting.jsonl", "whole.json"
 """Among the parts: documents that wait to be judged, and the names of files that are not to be cut."""
 
@@ -66,10 +68,9 @@ class Corpus:
         return int(self.manifest.facts["characters"][split])
 
     def texts(self, split: str) -> Iterator[str]:
-        """The documents' texts, one at a time."""
-        with self.path(split).open("rb") as lines:
-            for line in lines:
-                yield text_of(line)
+        """The documents' texts, of which some megabyte's are in memory."""
+        for block in blocks(self.path(split), 0, BLOCK):
+            yield from texts_of(block)
 
     def documents(self) -> Iterator[Document]:
         """The documents of all splits, one at a time."""

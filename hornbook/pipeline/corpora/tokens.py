@@ -1,20 +1,20 @@
 """Stages 1 and 2 of a run: the tokenizer, and the corpus as token ids."""
 
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from hornbook.console import Meter, console, meter
 from hornbook.corpus.split import SPLITS
 from hornbook.pipeline.context import place
 from hornbook.pipeline.corpora.corpus import Corpus
-from hornbook.pipeline.corpora.lines import texts_of
+from hornbook.pipeline.corpora.lines import blocks, texts_of
 from hornbook.pipeline.recipe import Recipe
 from hornbook.pipeline.workspace import Workspace
 from hornbook.sampling.token_store import TokenStore
@@ -127,7 +127,7 @@ def _encode(
     with ThreadPoolExecutor(ENCODING, "encode") as pool:
         waiting: deque[Future[Encoded]] = deque()
         try:
-            for batch in _batches(corpus.path(split), start):
+            for batch in blocks(corpus.path(split), start, BYTES_AT_ONCE):
                 waiting.append(pool.submit(_encode_batch, tokenizer, batch))
                 if len(waiting) > ENCODING:
                     yield _taken(waiting.popleft(), shown)
@@ -137,20 +137,18 @@ def _encode(
             pool.shutdown(cancel_futures=True)
 
 
-def _batches(path: Path, start: int) -> Iterator[bytes]:
-    """A split's lines from number `start`, as many together as have enough bytes."""
-    with path.open("rb") as file:
-        for _ in islice(file, start):
-            pass
-        while lines := file.read(BYTES_AT_ONCE):
-            yield lines + file.readline()
-
-
 def _encode_batch(tokenizer: Tokenizer, lines: bytes) -> Encoded:
     texts = texts_of(lines)
-    sizes = [len(text) if text.isascii() else len(text.encode()) for text in texts]
     packed = tokenizer.encode_packed(texts, end=True)
-    return Encoded(packed.ids, packed.starts, np.array(sizes, np.int64))
+    return Encoded(packed.ids, packed.starts, _sizes(texts))
+
+
+def _sizes(texts: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Bytes of UTF-8 in each text, (texts,)."""
+    lengths: Iterator[int] = map(len, texts)
+    if not all(map(str.isascii, texts)):
+        lengths = (len(text) if text.isascii() else len(text.encode()) for text in texts)
+    return np.fromiter(lengths, np.int64, len(texts))
 
 
 def _taken(done: Future[Encoded], shown: Meter) -> Encoded:

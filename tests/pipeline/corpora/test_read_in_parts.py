@@ -24,7 +24,7 @@ from hornbook.errors import HornbookError
 from hornbook.pipeline.corpora import corpus as stage
 from hornbook.pipeline.corpora import parts
 from hornbook.pipeline.corpora.corpus import Corpus, make_corpus
-from hornbook.pipeline.corpora.lines import document_of, line_of, text_of
+from hornbook.pipeline.corpora.lines import document_of, line_of, text_of, texts_of
 from hornbook.pipeline.recipe import Recipe
 from hornbook.pipeline.workspace import Workspace
 
@@ -277,5 +277,6 @@ def test_documents_come_back_from_their_lines(metadata: dict[str, Any]) -> None:
     assert line.count(b"\n") == 1
     found = document_of(line, "s")
     assert text_of(line) == found.text == document.text
+    assert texts_of(line * 2 + b'{"id":"x","text":"y"}\n') == [document.text, document.text, "y"]
     assert (found.id, found.source) == ("i#1", "s")
     assert line_of(found) == line  # nan is not equal to itself
