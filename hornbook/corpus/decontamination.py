@@ -48,8 +48,14 @@ def make_steps(settings: DecontaminationSettings) -> list[Step]:
     Raises:
         HornbookError: a set cannot be read, or none of its texts is long enough.
     """
+    step = make_step(settings)
+    return [] if step is None else [step]
+
+
+def make_step(settings: DecontaminationSettings) -> "Decontamination | None":
+    """The step; see `make_steps`."""
     if not settings.evaluation_sets:
-        return []
+        return None
     items: list[Document] = []
     for source in settings.evaluation_sets:
         long = [item for item in read_documents(source, settings.text_field) if _is_long(item)]
@@ -59,7 +65,7 @@ def make_steps(settings: DecontaminationSettings) -> list[Step]:
                 "decontamination.evaluation_sets."
             )
         items += (replace(item, source=source) for item in long)
-    return [Decontamination(items, settings.ngram, settings.overlap, settings.action)]
+    return Decontamination(items, settings.ngram, settings.overlap, settings.action)
 
 
 def _is_long(item: Document) -> bool:
@@ -111,10 +117,12 @@ class Decontamination(OneTally):
     def apply(self, documents: Iterator[Document]) -> Iterator[Document]:
         """The documents without those that are contaminated, or with marks on them."""
         for document in self._counted(documents):
-            count, name = self._shared(document.text)
+            known = document.fingerprint.shared if document.fingerprint else None
+            count, item = self.shared(document.text) if known is None else known
             if count < self._overlap:
                 yield document
                 continue
+            name = self._names[item]
             why = f"shares {count} n-gram{'s' * (count > 1)} with evaluation texts, such as {name}"
             if self._action == "remove":
                 self._tally.remove(document, why)
@@ -122,8 +130,9 @@ class Decontamination(OneTally):
                 self._tally.change(document, f"marked: {why}")
                 yield replace(document, metadata={**document.metadata, MARK: name})
 
-    def _shared(self, text: str) -> tuple[int, str]:
-        """How many different n-grams a text shares, and the evaluation text that has most of them."""
+    def shared(self, text: str) -> tuple[int, int]:
+        """How many different n-grams a text shares, and the number of the evaluation text that has most of
+        them, -1 where it shares none."""
         known = self._vocabulary
         words = np.array([known.get(word, -1) for word in words_of(text)], dtype=np.int64)
         hits: list[NDArray[np.int64]] = []
@@ -137,8 +146,8 @@ class Decontamination(OneTally):
             np.concatenate([*hits, np.zeros(0, np.int64)]), return_counts=True
         )
         if not len(items):
-            return 0, ""
-        return int(counts.sum()), self._names[int(items[np.argmax(counts)])]
+            return 0, -1
+        return int(counts.sum()), int(items[np.argmax(counts)])
 
 
 def _hash(words: NDArray[np.int64], length: int) -> NDArray[np.uint64]:

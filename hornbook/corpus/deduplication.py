@@ -89,7 +89,7 @@ class ExactDuplicates(ComparedWithEarlier):
     def apply(self, documents: Iterator[Document]) -> Iterator[Document]:
         """The documents whose text is new."""
         for document in self._counted(documents):
-            name = _name_of(document)
+            name = hash_of(document)
             source = self._source_with(name)
             if source is not None:
                 first = self._earlier[source] if source else self._first
@@ -108,7 +108,7 @@ class ExactDuplicates(ComparedWithEarlier):
         return "" if name in self._first else None
 
     def _learn_earlier(self, source: str, documents: Iterator[Document]) -> None:
-        self._earlier[source] = {_name_of(document): document.id for document in documents}
+        self._earlier[source] = {hash_of(document): document.id for document in documents}
 
     def take_notes(self) -> None:
         """See `Remembering`."""
@@ -201,7 +201,7 @@ def hashes_of_array(array: NDArray[np.uint8]) -> list[bytes]:
     return [data[at : at + HASH_BYTES] for at in range(0, len(data), HASH_BYTES)]
 
 
-def _name_of(document: Document) -> bytes:
+def hash_of(document: Document) -> bytes:
     """`hash_text` of a document's text, or as it is known already."""
     known = document.fingerprint
     return known.hash if known is not None else hash_text(document.text)

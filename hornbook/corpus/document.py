@@ -19,6 +19,8 @@ class Fingerprint:
     """Of its MinHash signature, (bands,); none where nobody asks for it."""
     ngrams: "NDArray[np.uint32]"
     """Hashes of its different n-grams, ascending."""
+    shared: tuple[int, int] | None = None
+    """How many n-grams it shares with evaluation texts, and which of those: see `decontamination`."""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ Two texts are the same when only capitals, blanks or compatible characters tell 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
+from hornbook.corpus.deduplication import hash_of, hash_text
 from hornbook.corpus.document import Document
 from hornbook.corpus.ngrams import normalize
 from hornbook.corpus.split import SPLITS
@@ -134,14 +135,14 @@ class LeaveOut(OneTally):
     """Leaves out documents whose text is one of these: labelled texts that are held out."""
 
     def __init__(self, texts: Collection[str]) -> None:
-        """Keep the texts' normalized form."""
+        """Keep hashes of the texts: two have the same where they are the `same_text`."""
         super().__init__("held-out labelled texts")
-        self._texts = {same_text(text) for text in texts}
+        self._hashes = {hash_text(text) for text in texts}
 
     def apply(self, documents: Iterator[Document]) -> Iterator[Document]:
         """The documents that are none of the held-out texts."""
         for document in self._counted(documents):
-            if same_text(document.text) in self._texts:
+            if hash_of(document) in self._hashes:
                 self._tally.remove(document, "held out for classification")
             else:
                 yield document

@@ -53,7 +53,7 @@ def repair(view: View) -> Changed | Removed | None:
     from ftfy import fix_encoding
 
     text, broken = view.text, 0
-    if _has_suspects(view):
+    if has_suspects(view):
         lines = text.split("\n")
         fixed = [fix_encoding(line) if is_suspect(line) else line for line in lines]
         broken = sum(a != b for a, b in zip(lines, fixed, strict=True))
@@ -72,13 +72,16 @@ def is_suspect(text: str) -> bool:
     return not text.isascii() and SUSPECT.search(text) is not None
 
 
-def _has_suspects(view: View) -> bool:
+def has_suspects(view: View) -> bool:
     """Whether any of its lines may be suspect: `is_suspect` of a long text, more quickly."""
     if view.text.isascii():
         return False
-    beyond = view.codes > 127
-    side_by_side = bool((beyond[1:] & beyond[:-1]).any())
-    return side_by_side or any(f"{sign} " in view.text for sign in SHORTENED)
+    codes = view.codes
+    beyond = np.flatnonzero(codes > 127)  # few, in most texts
+    if (np.diff(beyond) == 1).any():
+        return True
+    before_blank = beyond[codes[np.minimum(beyond + 1, len(codes) - 1)] == 0x20]
+    return any(chr(code) in SHORTENED for code in codes[before_blank].tolist())
 
 
 def require_ftfy() -> None:

@@ -226,6 +226,7 @@ def _parts(folder: Path, recipe: Recipe, source: Source, whole: Collection[str])
         recipe.quality,
         recipe.privacy,
         recipe.deduplication,
+        recipe.decontamination,
         source.said,
         folder / parts.name_of(units),
     )

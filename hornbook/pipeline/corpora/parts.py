@@ -14,6 +14,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import astuple, dataclass, replace
+from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
 from typing import IO, Any
@@ -21,6 +22,11 @@ from typing import IO, Any
 from hornbook import artifact
 from hornbook.console import meter
 from hornbook.corpus import fingerprints
+from hornbook.corpus.decontamination import (
+    Decontamination,
+    DecontaminationSettings,
+    make_step,
+)
 from hornbook.corpus.deduplication import DeduplicationSettings
 from hornbook.corpus.document import Document
 from hornbook.corpus.formats import Reading, TornError
@@ -28,7 +34,7 @@ from hornbook.corpus.parallel import BATCH_CHARACTERS, BATCH_DOCUMENTS, batched,
 from hornbook.corpus.privacy.redaction import PrivacySettings
 from hornbook.corpus.quality.settings import QualitySettings
 from hornbook.corpus.quarantine import Quarantine
-from hornbook.corpus.readers import CorpusSettings
+from hornbook.corpus.readers import CorpusSettings, corpus_files
 from hornbook.corpus.units import Unit, read_unit
 from hornbook.errors import HornbookError
 from hornbook.pipeline.corpora.cleaning import Cleaning, alone_steps
@@ -50,6 +56,7 @@ class Parts:
     quality: QualitySettings
     privacy: PrivacySettings
     deduplication: DeduplicationSettings
+    decontamination: DecontaminationSettings
     said: str
     """The source, as documents call it."""
     folder: Path
@@ -61,6 +68,12 @@ class Parts:
     def only(self, number: int) -> "Parts":
         """The same with one part, to be sent: there may be many thousands."""
         return replace(self, units={number: self.units[number]})
+
+    @property
+    def compared(self) -> bool:
+        """Whether steps behind the reading look at fingerprints."""
+        exact, near = self.deduplication.exact, self.deduplication.near
+        return exact or near or bool(self.decontamination.evaluation_sets)
 
     def missing(self) -> list[int]:
         """The parts that are not there yet."""
@@ -103,9 +116,9 @@ def make_part(parts: Parts, number: int) -> None:
         )
         documents = cleaning.apply_alone(read_unit(parts.units[number], reading))
         try:
-            if fingerprints.wanted(parts.deduplication):
+            if parts.compared:
                 prints = files.enter_context(artifact.new_file(parts.path(number, FINGERPRINTS)))
-                documents = _fingerprinted(documents, parts.deduplication, prints)
+                documents = _fingerprinted(documents, parts, prints)
             for document in documents:
                 file.write(line_of(document))
         except TornError as error:
@@ -117,13 +130,28 @@ def make_part(parts: Parts, number: int) -> None:
 
 
 def _fingerprinted(
-    documents: Iterator[Document], settings: DeduplicationSettings, file: IO[bytes]
+    documents: Iterator[Document], parts: Parts, file: IO[bytes]
 ) -> Iterator[Document]:
     """The documents; what they are compared by goes into the file."""
+    evaluation = _evaluation(parts.decontamination)
     for batch in batched(documents, BATCH_DOCUMENTS, BATCH_CHARACTERS):
         texts = [document.text for document in batch]
-        fingerprints.write(fingerprints.compute(texts, settings), file)
+        fingerprints.write(fingerprints.compute(texts, parts.deduplication, evaluation), file)
         yield from batch
+
+
+def _evaluation(settings: DecontaminationSettings) -> Decontamination | None:
+    """The evaluation sets, read once in each process as long as their files stay as they are."""
+    paths = [path for source in settings.evaluation_sets for path, _ in corpus_files(source)]
+    stats = [(path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
+    return _evaluation_of(settings, tuple(stats))
+
+
+@lru_cache(maxsize=1)
+def _evaluation_of(
+    settings: DecontaminationSettings, stats: tuple[tuple[int, int], ...]
+) -> Decontamination | None:
+    return make_step(settings)
 
 
 class _Notes(Quarantine):
@@ -190,7 +218,7 @@ def documents_of(
     with contextlib.ExitStack() as files:
         lines = files.enter_context(parts.path(number, DOCUMENTS).open("rb"))
         documents: Iterator[Document] = (document_of(line, parts.said) for line in lines)
-        if fingerprints.wanted(parts.deduplication):
+        if parts.compared:
             prints = files.enter_context(parts.path(number, FINGERPRINTS).open("rb"))
             documents = fingerprints.read(prints, documents)
         yield from documents

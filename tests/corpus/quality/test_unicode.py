@@ -15,6 +15,7 @@ from hornbook.corpus.quality.unicode import (
     NO_CHARACTER,
     ODD,
     PLAIN,
+    has_suspects,
     is_suspect,
     normalize,
     repair,
@@ -76,6 +77,7 @@ def test_no_line_that_ftfy_would_repair_is_passed_over(text: str, encoding: str)
 def test_a_line_is_suspect_for_two_signs_beyond_ascii_or_one_and_a_blank(text: str) -> None:
     pairs = [one + two for one, two in pairwise(text) if not one.isascii()]
     assert is_suspect(text) is any(p == "Ã " or not p[1].isascii() for p in pairs)
+    assert has_suspects(View(text)) is is_suspect(text)
 
 
 def test_plain_characters_are_in_normal_form_beside_any_other() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from hornbook.cli import _run
+from hornbook.corpus.decontamination import DecontaminationSettings
 from hornbook.corpus.deduplication import DeduplicationSettings
 from hornbook.corpus.privacy.redaction import PrivacySettings
 from hornbook.corpus.quality.settings import QualitySettings
@@ -87,7 +88,13 @@ def test_an_unknown_engine_is_refused(capfd: pytest.CaptureFixture[str]) -> None
 def test_what_goes_wrong_elsewhere_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl.gz").write_bytes(b"no such thing")
     units = plan(corpus_files(str(tmp_path)))
-    settings = CorpusSettings(), QualitySettings(), PrivacySettings(), DeduplicationSettings()
+    settings = (
+        CorpusSettings(),
+        QualitySettings(),
+        PrivacySettings(),
+        DeduplicationSettings(),
+        DecontaminationSettings(),
+    )
     parts = Parts(units, *settings, "said", tmp_path / "parts")
     row = on_ray._make({"number": 0}, parts, str(tmp_path))
     with pytest.raises(HornbookError, match=r"a\.jsonl\.gz is damaged"):
@@ -100,6 +107,12 @@ def test_without_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_source(tmp_path / "source")
     monkeypatch.setitem(sys.modules, "ray", None)
     units = plan(corpus_files(str(tmp_path / "source")))
-    settings = CorpusSettings(), QualitySettings(), PrivacySettings(), DeduplicationSettings()
+    settings = (
+        CorpusSettings(),
+        QualitySettings(),
+        PrivacySettings(),
+        DeduplicationSettings(),
+        DecontaminationSettings(),
+    )
     with pytest.raises(HornbookError, match=r"needs Ray; install it with pip install"):
         next(on_ray.by_ray(Parts(units, *settings, "said", tmp_path)))

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import pytest
 
 from hornbook.corpus import units
 from hornbook.corpus.document import Document
+from hornbook.corpus.fingerprints import Fingerprints
 from hornbook.corpus.parallel import processes
 from hornbook.corpus.quarantine import Quarantine
 from hornbook.corpus.readers import CorpusSettings, corpus_files, read_corpus
@@ -107,6 +108,45 @@ def test_the_corpus_is_the_same_for_any_engine(
     assert "quarantine.jsonl" in whole.manifest.files
     tallies = [tally for step in whole.cleaning["steps"] for tally in step["tallies"]]
     assert {tally["name"]: len(tally["examples"]) for tally in tallies}["emails"] == 5
+
+
+def test_evaluation_sets_are_looked_for_where_documents_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(units, "UNIT_BYTES", 4_000)
+    monkeypatch.setattr(parts, "by_processes", by_this_process)
+    words = [f"word{n}" for n in range(3_000)]
+    texts = [" ".join(words[10 * n : 10 * n + 40]) for n in range(280)]
+    texts = [f"{text}\n\n{' '.join(words[:12])} and so on" for text in texts]
+    (tmp_path / "a.jsonl").write_text("\n".join(json.dumps({"text": text}) for text in texts))
+    held = tmp_path / "held.jsonl"
+    recipe = Recipe.model_validate(
+        {
+            "corpus": {"source": str(tmp_path / "a.jsonl")},
+            "deduplication": {"paragraphs": True},  # after which most texts are looked at again
+            "decontamination": {"evaluation_sets": (str(held),), "ngram": 8},
+        }
+    )
+    found = []
+    for first in (100, 2000):
+        held.write_text(json.dumps({"text": " ".join(words[first : first + 30])}))
+        corpus = made(tmp_path / f"{first}", recipe)
+        monkeypatch.setattr(parts.fingerprints, "compute", without(parts.fingerprints.compute))
+        alone = made(tmp_path / f"{first} alone", recipe)
+        monkeypatch.undo()
+        monkeypatch.setattr(units, "UNIT_BYTES", 4_000)
+        monkeypatch.setattr(parts, "by_processes", by_this_process)
+        assert corpus.manifest.files == alone.manifest.files
+        assert corpus.cleaning == alone.cleaning
+        tally = corpus.cleaning["steps"][-1]["tallies"][0]
+        found.append([example[0] for example in tally["examples"]])
+        assert tally["removed"] == 6
+    assert found[0] != found[1]
+
+
+def without(compute: Callable[..., Fingerprints]) -> Callable[..., Fingerprints]:
+    """Fingerprints as they are where no evaluation set is asked for."""
+    return lambda texts, settings, evaluation=None: compute(texts, settings)
 
 
 def test_too_many_bad_lines_are_the_same_error(
@@ -220,6 +260,7 @@ def test_killed_in_the_middle_the_same_command_goes_on(tmp_path: Path, source: P
 
 ALIVE = """
 import os, time
+from hornbook.corpus.fingerprints import Fingerprints
 from hornbook.corpus.parallel import processes
 
 if __name__ == "__main__":
