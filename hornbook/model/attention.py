@@ -167,6 +167,8 @@ class MultiHeadAttention(nn.Module):
 
 def join_projections(attention: MultiHeadAttention) -> None:
     """One matrix, read at once, in place of query, key and value: for inference, as a copy of them."""
+    if attention.joined is not None:
+        return
     layers = [attention.query, attention.key, attention.value]
     if any(type(layer) is not nn.Linear for layer in layers):
         return  # something else has taken the place of one

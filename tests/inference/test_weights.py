@@ -11,7 +11,14 @@ from hornbook.inference.batch import Batch, Text
 from hornbook.inference.decoder import Decoder
 from hornbook.inference.int8 import Int8Linear
 from hornbook.inference.settings import GenerationSettings
-from hornbook.inference.weights import PackedLinear, Weights, prepared, steady_rows
+from hornbook.inference.weights import (
+    LaidLinear,
+    PackedLinear,
+    Weights,
+    laid_out,
+    prepared,
+    steady_rows,
+)
 from hornbook.model.config import ModelConfig
 from hornbook.model.transformer import Transformer
 from tests.model.references import randomize
@@ -77,6 +84,26 @@ def test_a_prepared_model_computes_what_the_model_does(
     assert float((found - expected).norm() / expected.norm()) < bound
     if "logit_softcap" in fields:
         assert float(found.abs().max()) < 3.0 < float(model.norm(model.embedding(ids)).abs().max())
+
+
+@pytest.mark.parametrize("fields", SHAPES.values(), ids=list(SHAPES))
+@torch.no_grad()
+def test_a_model_laid_out_for_single_texts_computes_what_the_model_does(
+    fields: dict[str, Any],
+) -> None:
+    model = make(**fields)
+    laid = laid_out(model)
+    assert laid_out(laid) is laid
+    layers = [layer for layer in laid.modules() if isinstance(layer, LaidLinear)]
+    assert len(layers) >= 9
+    for layer in layers:
+        sides = sorted(zip(layer.weight.shape, layer.weight.stride(), strict=True))
+        assert layer.out_features == layer.in_features or sides[1][1] == 1
+    ids = torch.randint(200, (2, 40), generator=torch.Generator().manual_seed(4))
+    for rows in (ids, ids[:1, :1], ids[:1]):
+        torch.testing.assert_close(laid(rows), model(rows), rtol=1e-4, atol=1e-4)
+    packed = prepared(laid, "float32", for_long=True)  # as a server has it
+    torch.testing.assert_close(packed(ids), model(ids), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("dora", [False, True])

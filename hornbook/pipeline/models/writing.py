@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from hornbook.inference.weights import Weights, prepared
+from hornbook.inference.weights import Weights, laid_out, prepared
 from hornbook.pipeline.models.adapted import load_with_adapter
 from hornbook.pipeline.models.bundle import Bundle, load_bundle
 from hornbook.runtime import Runtime, RuntimeSettings, choose_runtime
@@ -35,5 +35,7 @@ def open_to_write(
     else:
         bundle = load_with_adapter(path, adapter, runtime)
     narrow: Weights = "bfloat16" if runtime.dtype == torch.bfloat16 else "float32"
-    model = prepared(bundle.model, weights or narrow)
+    chosen = weights or narrow
+    model = bundle.model
+    model = laid_out(model) if chosen == "float32" else prepared(model, chosen)
     return replace(bundle, model=model, runtime=replace(runtime, dtype=torch.float32))
