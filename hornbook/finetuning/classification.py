@@ -25,8 +25,9 @@ from hornbook.corpus.labelled import (
 from hornbook.corpus.tables import Labelled, balance, read_labelled
 from hornbook.errors import HornbookError
 from hornbook.finetuning.lengths import BucketedExamples, LengthReport, batches_by_length
-from hornbook.finetuning.lora import HEAD, LoRASettings, apply_lora, beside
+from hornbook.finetuning.lora import LoRASettings, apply_lora, beside
 from hornbook.finetuning.pooling import Pooling
+from hornbook.finetuning.targets import HEAD
 from hornbook.model.transformer import INIT_STD, Transformer
 from hornbook.runtime import Runtime
 from hornbook.sampling.batch import IGNORE

@@ -166,8 +166,10 @@ class _Adapted(torch.autograd.Function):
         rows, a, b, low = ctx.saved_tensors[-4:]
         slope = slopes[0].reshape(-1, len(b))  # (rows, d_out)
         by_low = product(slope, b.t()).mul_(ctx.scale)  # (rows, rank)
-        by_a = by_low.t() @ rows  # (rank, d_in)
-        by_b = (low.t() @ slope).t()  # (d_out, rank); twice as fast as slope.t() @ low
+        by_a = product(by_low.t(), rows.t())  # (rank, d_in)
+        by_b = product(
+            low.t(), slope.t()
+        ).t()  # (d_out, rank); twice as fast as the other way round
         by_x = None
         if ctx.needs_input_grad[0]:
             by_x = _back_through(slope, _kept(ctx)).addmm_(by_low, a)  # (rows, d_in)

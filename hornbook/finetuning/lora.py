@@ -10,7 +10,7 @@ the `peft` library, which the tests compare with.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, cast
 
 import torch
@@ -31,10 +31,14 @@ from hornbook.finetuning.frozen import (
     frozen_linear,
 )
 from hornbook.finetuning.quantized import BaseForm, QuantizedLinear, quantized
-
-ALL_LINEAR = "all-linear"
-HEAD = "head"
-"""The output layer's name. `all-linear` leaves it out, as `peft` does; name it to adapt it."""
+from hornbook.finetuning.targets import (
+    ALL_LINEAR,
+    find_targets,
+    matches,
+    refuse_shared,
+    require_ranks,
+)
+from hornbook.training.shards import cuts_of, part_of
 
 
 class LoRASettings(Settings):
@@ -73,7 +77,7 @@ class LoRASettings(Settings):
 
     def rank_of(self, name: str) -> int:
         """The rank of the layer of this name."""
-        fitting = [end for end in self.ranks if _matches(name, end)]
+        fitting = [end for end in self.ranks if matches(name, end)]
         return self.ranks[max(fitting, key=len)] if fitting else self.rank
 
 
@@ -113,15 +117,21 @@ class LoRALinear(nn.Module):
         device = beside(base.weight)
         self.A = nn.Parameter(start.to(device))
         self.B = nn.Parameter(torch.zeros(base.out_features, rank, device=device))
+        self._unmerged_weight: Tensor | None = None
         self.magnitude: nn.Parameter | None = None
         if settings.dora:
-            self.magnitude = nn.Parameter(self._base_lengths())
-            self._squares: Tensor
-            self.register_buffer("_squares", self.magnitude.detach().square(), persistent=False)
-        self._unmerged_weight: Tensor | None = None
+            known = not base.weight.is_meta
+            start = self._base_lengths() if known else torch.zeros(base.out_features)
+            self.magnitude = nn.Parameter(start)
+        self._squares: Tensor | None
+        self.register_buffer(
+            "_squares", None, persistent=False
+        )  # of W's rows' lengths, once asked for
         self.adds_bias = True
         """Whether the bias is added here: where several processes each compute a part of the
         layer's sum, one of them does."""
+        self.add_up: Callable[[Tensor], Tensor] = _whole
+        """Makes sums over all inputs of sums over those in this process."""
 
     @property
     def in_features(self) -> int:
@@ -162,10 +172,12 @@ class LoRALinear(nn.Module):
     def gain(self) -> Tensor:
         """DoRA's factor on each output before the bias, (d_out,)."""
         assert self.magnitude is not None
-        return self.magnitude / self._lengths()
+        return local(self.magnitude) / self._lengths()
 
     def _matrix(self) -> FrozenMatrix:
-        """The base's."""
+        """The base's own, without a correction."""
+        if self._unmerged_weight is not None:
+            return self._unmerged_weight
         if isinstance(self.base, QuantizedLinear):
             return self.base
         return self.packed or local(self.base.weight)
@@ -180,8 +192,7 @@ class LoRALinear(nn.Module):
         """Keep the base's matrix in few bits; its own digits are gone."""
         assert isinstance(self.base, nn.Linear)
         self.base = quantized(self.base, form)
-        if self.magnitude is not None:
-            self._squares.copy_(self._base_lengths().square())
+        self._squares = None
 
     def _corrected(self, x: Tensor, bias: Tensor | None) -> Tensor:
         """W x + bias + scale * B (A x)."""
@@ -198,10 +209,13 @@ class LoRALinear(nn.Module):
 
         |w + s b A|² = |w|² + 2 s b (A w) + s² (b A) (b A)
         """
+        if self._squares is None:
+            self._squares = self.add_up(self._base_lengths().square())
         weight = dense(self._matrix(), self._matrix().dtype)
-        a, b = self.A, self.B * self.scale
+        a, b = local(self.A), local(self.B) * self.scale
         along = F.linear(weight, a.to(weight.dtype)).to(a.dtype)  # A w for each row: (d_out, rank)
-        square = self._squares + ((2 * along + b @ (a @ a.t())) * b).sum(dim=1)
+        along, crossed = self.add_up(along), self.add_up(a @ a.t())
+        square = self._squares + ((2 * along + b @ crossed) * b).sum(dim=1)
         return square.clamp_min(torch.finfo(torch.float32).tiny).sqrt()
 
     @torch.no_grad()
@@ -210,8 +224,7 @@ class LoRALinear(nn.Module):
         added = self.scale * (self.B @ self.A)
         if self.magnitude is None:
             return added
-        own = self._matrix() if self._unmerged_weight is None else self._unmerged_weight
-        weight = dense(own, torch.float32)
+        weight = dense(self._matrix(), torch.float32)
         return weight.add(added).mul_(self.gain()[:, None]).sub_(weight)
 
     def _corrected_matrix(self) -> Tensor:
@@ -263,6 +276,11 @@ class LoRALinear(nn.Module):
         return f"rank={self.rank}, scale={self.scale:g}, merged={self.merged}"
 
 
+def _whole(total: Tensor) -> Tensor:
+    """Of a layer whose inputs are all in this process."""
+    return total
+
+
 def beside(weight: Tensor) -> torch.device:
     """Where new numbers lie that belong to a weight: with it, or on the CPU beside a mere shape."""
     return torch.device("cpu") if weight.is_meta else weight.device
@@ -275,7 +293,7 @@ def apply_lora(
 
     Args:
         model: any module with named `nn.Linear` layers; the weights may be on the meta device, A
-            and B are then on the CPU; DoRA needs them.
+            and B are then on the CPU, and DoRA's lengths await `measure_rows`.
         settings: which layers, and how.
         new_modules: names of modules that the pre-trained model did not have, such as a `head`
             of classes. They are trained whole, or by LoRA where they are targets, and are saved
@@ -294,8 +312,8 @@ def apply_lora(
             "the model carries a LoRA adapter already; merge it or load the base model anew."
         )
     names = find_targets(model, settings.targets)
-    _refuse_shared(model, names)
-    _require_ranks(settings, names)
+    refuse_shared(model, names)
+    require_ranks(settings.ranks, names)
     generator = torch.Generator().manual_seed(seed)
     model.requires_grad_(False)
     for name in names:
@@ -309,16 +327,6 @@ def apply_lora(
     return names
 
 
-def _require_ranks(settings: LoRASettings, names: Sequence[str]) -> None:
-    for end, rank in settings.ranks.items():
-        if rank < 1 or not any(_matches(name, end) for name in names):
-            short = dict.fromkeys(_without_block_number(name) for name in names)
-            raise HornbookError(
-                f"lora.ranks: {end} = {rank}; expected the end of an adapted layer's name "
-                f"({', '.join(short)}) and a rank of 1 or more."
-            )
-
-
 def quicken(model: nn.Module) -> None:
     """Let the layers that are neither adapted nor trained multiply as frozen ones."""
     adapted = {layer.base for _, layer in lora_layers(model)}
@@ -326,52 +334,6 @@ def quicken(model: nn.Module) -> None:
         plain = type(module) is nn.Linear and module not in adapted
         if plain and not any(p.requires_grad for p in module.parameters()):
             set_submodule(model, name, FrozenLinear.of(cast(nn.Linear, module)))
-
-
-def find_targets(model: nn.Module, targets: Sequence[str]) -> list[str]:
-    """Full names of the linear layers that `targets` mean, in the model's order.
-
-    Raises:
-        HornbookError: a target matches no linear layer.
-    """
-    linears = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
-    chosen: set[str] = set()
-    for target in targets:
-        matching = [name for name in linears if _matches(name, target)]
-        if not matching:
-            short = dict.fromkeys(_without_block_number(name) for name in linears)
-            raise HornbookError(
-                f"lora.targets: no linear layer is called {target!r}; expected {ALL_LINEAR!r} "
-                f"or ends of these names: {', '.join(short) or '(the model has none)'}."
-            )
-        chosen.update(matching)
-    return [name for name in linears if name in chosen]
-
-
-def _matches(name: str, target: str) -> bool:
-    if target == ALL_LINEAR:
-        return name != HEAD
-    return name == target or name.endswith(f".{target}")
-
-
-def _without_block_number(name: str) -> str:
-    """`blocks.3.attention.query` as `attention.query`."""
-    parts = name.split(".")
-    numbered = [index for index, part in enumerate(parts) if part.isdigit()]
-    return ".".join(parts[numbered[-1] + 1 :]) if numbered else name
-
-
-def _refuse_shared(model: nn.Module, names: Sequence[str]) -> None:
-    owners: dict[int, list[str]] = {}
-    for path, parameter in model.named_parameters(remove_duplicate=False):
-        owners.setdefault(id(parameter), []).append(path)
-    for name in names:
-        sharing = owners[id(cast(nn.Linear, model.get_submodule(name)).weight)]
-        if len(sharing) > 1:
-            raise HornbookError(
-                f"lora.targets: {name} shares its matrix with {' and '.join(sharing)}, so "
-                "adapting one would change the other; leave it out or untie the model."
-            )
 
 
 def merge_lora(model: nn.Module) -> list[str]:
@@ -407,6 +369,17 @@ def lora_layers(model: nn.Module) -> Iterator[tuple[str, LoRALinear]]:
     for name, module in model.named_modules():
         if isinstance(module, LoRALinear):
             yield name, module
+
+
+@torch.no_grad()
+def measure_rows(layer: LoRALinear, weight: Tensor) -> None:
+    """Set the lengths that DoRA trains to those of the rows of the base's matrix (d_out, d_in), whole.
+
+    For a layer that was adapted while its base was a mere shape; it may be divided among processes.
+    """
+    assert layer.magnitude is not None
+    lengths = torch.linalg.vector_norm(weight.float(), dim=1)
+    local(layer.magnitude).copy_(part_of(lengths, cuts_of(layer.magnitude)))
 
 
 def lora_parameters(model: nn.Module) -> list[nn.Parameter]:

@@ -114,6 +114,8 @@ class Replicated(Grouped):
             process_group=self.mesh.get_group("data"),
             gradient_as_bucket_view=True,
         )
+        # None changes: tables of angles, a frozen base in few bits.
+        exchange.broadcast_buffers = False
         exchange.register_comm_hook(self.mesh.get_group("data"), _add_up)
         _sort_buckets(exchange, model)
         self._exchange = exchange

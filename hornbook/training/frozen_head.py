@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from hornbook.training.chunks import loss_in_chunks
-from hornbook.training.products import product
+from hornbook.training.products import exp_, product
 
 ROWS_AT_ONCE, TOKENS_AT_ONCE = 512, 2048
 """4 MiB of logits."""
@@ -47,8 +47,8 @@ def loss_and_slopes(rows: Tensor, weight: Tensor, targets: Tensor) -> tuple[Tens
     for part in torch.split(weight, TOKENS_AT_ONCE):
         logits = product(rows, part).float()  # (rows, tokens of the part)
         higher = torch.maximum(largest, logits.amax(dim=1, keepdim=True))
-        shrunk = (largest - higher).exp_()
-        shares = logits.sub_(higher).exp_()
+        shrunk = exp_(largest - higher)
+        shares = exp_(logits.sub_(higher))
         total.mul_(shrunk).add_(shares.sum(dim=1, keepdim=True))
         gathered.mul_(shrunk).add_(product(shares.to(rows.dtype), part.t()))
         largest = higher

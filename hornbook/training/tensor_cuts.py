@@ -4,9 +4,12 @@ A layer whose outputs are shared out (whole heads, hidden units) reads all of it
 process makes some outputs; one that reads what those have made adds its part to a sum over the
 processes (Shoeybi et al. 2019, Megatron-LM, § 3). torch has both for a linear layer. One that carries a
 LoRA adapter is cut here: with the outputs B is cut as the weight is and each process has A whole, with
-the inputs it is the other way round.
+the inputs it is the other way round. The lengths of rows that DoRA trains are cut with the outputs; with
+the inputs each process has them whole, and a row's length is found from sums over all processes.
 """
 
+import functools
+from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -38,6 +41,7 @@ class Adapted(Protocol):
     B: nn.Parameter
     magnitude: nn.Parameter | None
     adds_bias: bool
+    add_up: Callable[[Tensor], Tensor]
 
 
 def layer_cuts(block: nn.Module) -> dict[str, ParallelStyle]:
@@ -50,12 +54,6 @@ def layer_cuts(block: nn.Module) -> dict[str, ParallelStyle]:
     for name, module in block.named_modules():
         owner, _, kind = name.rpartition(".")
         if isinstance(module, Adapted):
-            if module.magnitude is not None:
-                raise HornbookError(
-                    f"parallel.tensor: {name} has the lengths of its rows trained (lora.dora), which no "
-                    "process knows of a layer that is divided; set lora.dora=false, or "
-                    "parallel.tensor=1."
-                )
             cuts[name] = CutAdapter(by_outputs=kind in BY_OUTPUTS)
         elif isinstance(module, nn.Linear) and owner not in cuts and kind not in WHOLE:
             if kind not in BY_OUTPUTS + BY_INPUTS:
@@ -71,7 +69,10 @@ def partly_used(model: nn.Module) -> list[nn.Parameter]:
     found = [p for name, p in model.named_parameters() if any(n in name for n in PARTLY_USED)]
     for name, module in model.named_modules():
         if isinstance(module, Adapted) and name.startswith("blocks."):
-            found.append(module.A if name.endswith(BY_OUTPUTS) else module.B)
+            by_outputs = name.endswith(BY_OUTPUTS)
+            found.append(module.A if by_outputs else module.B)
+            if module.magnitude is not None and not by_outputs:
+                found.append(module.magnitude)
     return found
 
 
@@ -93,10 +94,13 @@ class CutAdapter(ParallelStyle):
             module.B = _cut(module.B, device_mesh, 0)
             if module.base.bias is not None:
                 module.base.bias = _cut(module.base.bias, device_mesh, 0)
+            if module.magnitude is not None:
+                module.magnitude = _cut(module.magnitude, device_mesh, 0)
             module.register_forward_pre_hook(lambda _, given: (_ReadByAll.apply(given[0], group),))  # type: ignore[no-untyped-call]
         else:
             module.A = _cut(module.A, device_mesh, 1)
             module.adds_bias = device_mesh.get_local_rank() == 0
+            module.add_up = functools.partial(_summed, group=group)
             module.register_forward_hook(lambda _, given, made: _AddedUp.apply(made, group))  # type: ignore[no-untyped-call]
         return module
 
@@ -105,6 +109,13 @@ def _cut(parameter: Tensor, mesh: DeviceMesh, dim: int) -> nn.Parameter:
     """The same in every process before, of which each keeps a part: nothing is sent."""
     divided = distribute_tensor(parameter.detach(), mesh, [Shard(dim)], src_data_rank=None)
     return nn.Parameter(divided, parameter.requires_grad)
+
+
+def _summed(part: Tensor, group: Any) -> Tensor:
+    """Added up over the processes; no gradient."""
+    total = part.clone(memory_format=torch.contiguous_format)
+    distributed.all_reduce(total, group=group)
+    return total
 
 
 class _ReadByAll(torch.autograd.Function):
@@ -120,9 +131,7 @@ class _ReadByAll(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *slopes: Tensor) -> Any:
         """Added up."""
-        summed = slopes[0].clone(memory_format=torch.contiguous_format)
-        distributed.all_reduce(summed, group=ctx.group)
-        return summed, None
+        return _summed(slopes[0], ctx.group), None
 
 
 class _AddedUp(torch.autograd.Function):
@@ -131,9 +140,7 @@ class _AddedUp(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, y: Tensor, group: Any) -> Tensor:
         """Added up."""
-        summed = y.clone(memory_format=torch.contiguous_format)
-        distributed.all_reduce(summed, group=group)
-        return summed
+        return _summed(y, group)
 
     @staticmethod
     @once_differentiable

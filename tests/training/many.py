@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from tiny_training import CPU, VOCAB, tiny_config
 
+from hornbook.finetuning.keeping import quantize_frozen
 from hornbook.finetuning.lora import LoRASettings, apply_lora
 from hornbook.model.transformer import Transformer
 from hornbook.processes import joined_processes
@@ -29,6 +30,7 @@ from hornbook.training.parallel import Parallel
 from hornbook.training.schedule import plan_training
 from hornbook.training.settings import TrainingSettings
 from hornbook.training.strategy import ParallelSettings, make_parallel
+from hornbook.training.unmet import tell_apart
 
 STEPS = 50
 ROWS = 8
@@ -64,6 +66,8 @@ class Case:
     lora: dict[str, Any] | None = None
     """Settings of an adapter on the model, which alone is trained then."""
     steps: int = STEPS
+    met: int = VOCAB
+    """Tokens below it count as met; the others are told apart at the end."""
 
     def training(self) -> TrainingSettings:
         """Its settings; a high learning rate, so that a difference would grow."""
@@ -87,7 +91,9 @@ class Training:
         if not in_parts:
             self.model = Transformer(config, generator)
         if case.lora is not None:
-            apply_lora(self.model, LoRASettings.model_validate(case.lora))
+            adapter = LoRASettings.model_validate(case.lora)
+            apply_lora(self.model, adapter)
+            quantize_frozen(self.model, adapter.base)
         self.parallel.spread(self.model, CPU.device)
         if in_parts:
             draw_parts(self.model, generator)
@@ -116,6 +122,7 @@ class Training:
     def run(self) -> dict[str, Any]:
         """Train to the end; the losses, gradient lengths and weights that came of it."""
         steps = list(self.steps())
+        tell_apart(self.model, torch.arange(VOCAB) < self.case.met, seed=2)
         whole = self.parallel.gather(self.model)
         return {
             "losses": [step.loss for step in steps],
@@ -150,16 +157,21 @@ WITH_BIASES = {"qk_norm": True, "n_heads": 4, "token_shift": True}
 EXPERTS = {"n_experts": 4, "experts_per_token": 2, "expert_dim": 8}
 ADAMW = {"optimizer": "adamw"}
 LORA = {"rank": 4}
+DORA = {"rank": 4, "dora": True}
 SOME_LORA = {"rank": 4, "targets": ("query", "down")}
 CASES = {
     "ddp adamw": Case({**ADAMW, "micro_batch_size": 1}, {}, {"strategy": "ddp"}),
     "ddp muon": Case({}, MODERN, {"strategy": "ddp"}, steps=15),
     "fsdp adamw": Case({**ADAMW, "clip": 0.0}, {}, {"strategy": "fsdp"}, steps=15),
-    "fsdp muon": Case({"micro_batch_size": 1}, MODERN, {"strategy": "fsdp"}),
-    "tensor adamw": Case(ADAMW, WITH_BIASES, {"tensor": 2}, steps=15),
+    "fsdp muon": Case({"micro_batch_size": 1}, MODERN, {"strategy": "fsdp"}, met=9),
+    "tensor adamw": Case(ADAMW, WITH_BIASES, {"tensor": 2}, steps=15, met=9),
     "tensor muon": Case({}, MODERN, {"tensor": 2}, steps=15),
     "tensor experts": Case({}, {**MODERN, **EXPERTS}, {"tensor": 2}, steps=15),
     "tensor lora": Case(ADAMW, WITH_BIASES, {"tensor": 2}, LORA, steps=15),
+    "tensor dora": Case(ADAMW, WITH_BIASES, {"tensor": 2}, DORA, steps=15),
+    "fsdp dora": Case(ADAMW, MODERN, {"strategy": "fsdp"}, DORA, steps=15),
+    "ddp int8": Case(ADAMW, MODERN, {"strategy": "ddp"}, {**LORA, "base": "int8"}, steps=15),
+    "ddp nf4": Case(ADAMW, WITH_BIASES, {"strategy": "ddp"}, {**DORA, "base": "nf4"}, steps=15),
     "tensor lora on some": Case(ADAMW, MODERN, {"tensor": 2}, SOME_LORA, steps=15),
     "fsdp experts": Case({}, {**MODERN, **EXPERTS}, {"strategy": "fsdp"}, steps=15),
 }

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from hornbook.errors import HornbookError
 from hornbook.model.config import ModelConfig
@@ -15,6 +16,9 @@ from hornbook.sampling.packing import PackedDocuments
 from hornbook.sampling.token_mask import mask_for
 from hornbook.sampling.windows import Windows, length_for, make_windows
 from hornbook.training.parallel import ALONE, Parallel
+
+IDS_AT_ONCE = 2**24
+"""Read into memory where a whole split is looked at."""
 
 
 def max_length(context: Context, config: ModelConfig) -> int:
@@ -63,6 +67,16 @@ def _packed(
         context.recipe.runtime.seed,
         part.split_name(split),
     )
+
+
+def met_tokens(context: Context) -> npt.NDArray[np.bool_]:
+    """Which tokens the texts trained on have, bool (vocab,); the ids are read once."""
+    met = np.zeros(context.tokenizer.vocab_size, np.bool_)
+    for part in context.parts:
+        tokens = part.store.split("train")
+        for start in range(0, len(tokens), IDS_AT_ONCE):
+            met[tokens[start : start + IDS_AT_ONCE]] = True
+    return met
 
 
 def train_loader(context: Context, config: ModelConfig, parallel: Parallel = ALONE) -> Loader:

@@ -75,6 +75,9 @@ class Task:
     fill: Callable[[Transformer], None] | None = None
     """Gives the model its weights once it is divided among processes, where it came on the meta
     device."""
+    at_end: Callable[[Transformer], None] | None = None
+    """What is done to the weights that are kept, before they are measured and saved for good; all
+    processes call it together."""
     trace: Callable[[int], list[str]] | None = None
     """Names the documents of a batch of `train` by its `Batch.position`."""
 
@@ -288,6 +291,8 @@ class _Fit:
         spike = self.watch.look(step, at_all=evaluates or saves or samples or keeps)
         if spike is not None:
             return spike
+        if task.at_end is not None and self.done == plan.total_steps:
+            task.at_end(task.model)
         if evaluates and task.validation is not None:
             self.scores.append((self.done, self._evaluate(task.validation)))
             self.recorder.evaluation(step, self.scores[-1][1])
@@ -388,13 +393,16 @@ class _Fit:
         score, held_out = self.score, self.task.validation
         if best is not None and best != last:
             read_weights(best, self.task.model, self.parallel)
+            if self.task.at_end is not None:
+                self.task.at_end(self.task.model)
             score = None
         if held_out is not None and (score is None or score.rows is None):
             score = self._evaluate(held_out)
         model, trained = self.parallel.gather(self.task.model).eval(), self.task.model.eval()
         self.recorder.close()
         tokens = self.done * self.plan.tokens_per_batch
-        stored = (best or last) if self.alone else None
+        as_stored = best in (None, last) or self.task.at_end is None
+        stored = (best or last) if self.alone and as_stored else None
         asked = _hash(held_out) if held_out is not None and self.parallel.is_main else ""
         counts = self.done, score, asked, tokens
         return Fitted(model, trained, *counts, self.seconds, self.cost, stored)

@@ -21,6 +21,7 @@ from hornbook.pipeline.corpora.datasets import (
     documents_of,
     held_out_loaders,
     max_length,
+    met_tokens,
     mixture_facts,
     train_loader,
 )
@@ -34,6 +35,7 @@ from hornbook.training.evaluation import Score, evaluate, pooled
 from hornbook.training.parallel import Parallel
 from hornbook.training.settings import SAME_RESULTS
 from hornbook.training.strategy import make_parallel
+from hornbook.training.unmet import tell_apart
 
 STAGE = "pretrain"
 PROMPTS = 3
@@ -115,6 +117,15 @@ def _train(context: Context, config: ModelConfig, folder: Path) -> dict[str, Any
         model = starting_model(config, base, seed)
     console.print(f"  {count_parameters(model):,} parameters · {runtime.reason}", style="dim")
     prompts = held_out_prompts(context)
+
+    def tell_unmet_apart(model: Transformer) -> None:
+        unmet = tell_apart(
+            model, torch.from_numpy(met_tokens(context)), context.recipe.runtime.seed
+        )
+        console.print(
+            f"  {unmet:,} tokens are in no training text; their vectors are told apart", style="dim"
+        )
+
     train = train_loader(context, config, parallel)
     for line in describe_dataset(train.dataset):
         console.print(f"  {line}", style="dim", markup=False)
@@ -132,6 +143,7 @@ def _train(context: Context, config: ModelConfig, folder: Path) -> dict[str, Any
         trackers=context.recipe.run.trackers,
         recipe=context.recipe.model_dump(mode="json"),
         trace=lambda position: documents_of(context, config, position),
+        at_end=tell_unmet_apart if base is None else None,  # else they were met in former texts
         fill=(lambda model: start_in_parts(model, base, seed)) if parallel.divides else None,
     )
     fitted = fit(task, folder, runtime, parallel)

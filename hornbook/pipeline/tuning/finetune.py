@@ -25,6 +25,7 @@ from hornbook.finetuning.conversations import read_conversations
 from hornbook.finetuning.instruction import InstructionSettings
 from hornbook.finetuning.keeping import keep_frozen
 from hornbook.finetuning.lengths import LengthReport
+from hornbook.finetuning.lora import lora_layers, measure_rows
 from hornbook.finetuning.pairs import read_pairs
 from hornbook.finetuning.preference import PairExamples, PreferenceSettings
 from hornbook.model.transformer import Transformer
@@ -75,21 +76,20 @@ def check_examples(recipe: Recipe, goal: str, world_size: int = 1) -> None:
     if goal == "prefer" or (goal == "all" and recipe.prefers):
         _check_pairs(recipe)
     labelled, instructions = recipe.classification, recipe.instruction
+    spread = recipe.parallel
+    divides = world_size > 1 and (spread.strategy == "fsdp" or spread.tensor > 1)
     for settings, goals in (
         (labelled, ("classify", "all")),
         (instructions, ("instruct", "prefer", "all")),
         (recipe.preference, ("prefer", "all")),
     ):
         adapts = goal in goals and "lora" in settings.train
-        if adapts and recipe.lora.dora and recipe.parallel.tensor > 1:
+        if adapts and recipe.lora.base != "float" and divides:
+            setting = 'strategy="fsdp"' if spread.tensor == 1 else f"tensor={spread.tensor}"
             raise HornbookError(
-                f"parallel.tensor {recipe.parallel.tensor} divides layers of which lora.dora needs the "
-                "lengths of whole rows; set parallel.tensor=1, or lora.dora=false."
-            )
-        if adapts and recipe.lora.base != "float" and world_size > 1:
-            raise HornbookError(
-                f'lora.base="{recipe.lora.base}" is for a training by one process, and this one has '
-                f'{world_size}; set lora.base="float", or train with one.'
+                f'lora.base="{recipe.lora.base}" keeps matrices whole in each process, which '
+                f'parallel.{setting} divides; set parallel.strategy="ddp" and parallel.tensor=1, or '
+                'lora.base="float".'
             )
     if goal in ("classify", "all") and labelled.path is not None:
         read_splits(labelled, Path(labelled.path), recipe.runtime.seed)
@@ -184,20 +184,26 @@ class FinetuneStage:
 
     @cached_property
     def parallel(self) -> Parallel:
-        """How it is spread over the processes that there are."""
-        return make_parallel(self.context.recipe.parallel, self.context.runtime, self.base.model)
+        """How it is spread over the processes that there are.
+
+        A base in few bits is small, and kept whole by each.
+        """
+        recipe = self.context.recipe
+        settings = recipe.parallel
+        if self.mode == "lora" and recipe.lora.base != "float":
+            settings = settings.model_copy(update={"strategy": "ddp"})
+        return make_parallel(settings, self.context.runtime, self.base.model)
 
     def fresh_base(self, computes: bool = False) -> Transformer:
         """A copy of the base to train: each mode starts from the same weights.
 
         Where each process holds a part of the model only, it lies on the meta device, and `fit` has
-        every process read its parts; unless something `computes` with it before, as DoRA does.
+        every process read its parts; unless something `computes` with it before.
         The base's own weights are let go (its folder has them), so that memory holds the model but
         once.
         """
         for parameter in self.base.model.parameters():
             parameter.data = parameter.data.new_zeros(()).expand(parameter.shape)  # shapes stay
-        computes = computes or (self.mode == "lora" and self.context.recipe.lora.dora)
         in_parts = self.parallel.divides and not computes
         place = torch.device("meta") if in_parts else self.context.runtime.device
         return load_model(self.base.directory, place).model
@@ -205,11 +211,20 @@ class FinetuneStage:
     def _reading(self, model: Transformer) -> Callable[[Transformer], None] | None:
         """Reads each process's parts of the base, where `model` has its form only."""
         empty = {name for name, p in base_parameters(model).items() if p.is_meta}
+        unmeasured = [
+            (name, layer)
+            for name, layer in lora_layers(model)
+            if layer.magnitude is not None and f"{name}.weight" in empty
+        ]
 
         def read(model: Transformer) -> None:
             stored, parameters = stored_shapes(self.base.directory), base_parameters(model)
             # A matrix that two modules share is stored, and read, under one of its names.
             read_parts(self.base.directory, {n: parameters[n] for n in empty & stored.keys()})
+            for name, layer in unmeasured:  # one whole matrix at a time
+                matrix = torch.empty(stored[f"{name}.weight"][0])
+                read_parts(self.base.directory, {f"{name}.weight": matrix})
+                measure_rows(layer, matrix)
 
         return read if empty else None
 
@@ -256,7 +271,7 @@ class FinetuneStage:
 
     def _keep_base(self, model: Transformer, parallel: Parallel) -> None:
         """Keep what an adapter leaves as it is in less memory, or so that it is quick."""
-        if parallel.world_size == 1:
+        if not parallel.divides:
             keep_frozen(model, self.context.recipe.lora.base, self.context.runtime.dtype)
 
     def save(self, fitted: Fitted, facts: dict[str, Any]) -> None:

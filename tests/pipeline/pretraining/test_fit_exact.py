@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from hornbook.checkpoints.folder import CheckpointFolder
+from hornbook.checkpoints.store import load_model
 from hornbook.errors import HornbookError, Terminated
 from hornbook.model.config import ModelConfig
 from hornbook.model.transformer import Transformer
@@ -351,3 +352,22 @@ def test_what_ended_early_does_not_go_on(tmp_path: Path, monkeypatch: pytest.Mon
 def test_patience_needs_validation(tmp_path: Path) -> None:
     with pytest.raises(HornbookError, match="patience 2 needs data held out"):
         fit(task(**EARLY), tmp_path, CPU)
+
+
+def test_what_is_done_at_the_end_is_in_the_weights_kept_and_done_once(tmp_path: Path) -> None:
+    asked = []
+
+    def double(model: Transformer) -> None:
+        asked.append(model)
+        model.head.weight.data.mul_(2)
+
+    plain = fit(task(spike_guard=None), tmp_path / "plain", CPU).model
+    own = replace(task(spike_guard=None), at_end=double)
+    fitted = fit(own, tmp_path / "own", CPU)
+    assert torch.equal(fitted.model.head.weight, 2 * plain.head.weight)
+    assert fitted.checkpoint is not None  # whose file the model can share
+    stored = load_model(fitted.checkpoint).model
+    assert torch.equal(stored.head.weight, fitted.model.head.weight)
+    again = fit(replace(task(spike_guard=None), at_end=double), tmp_path / "own", CPU)
+    assert torch.equal(again.model.head.weight, fitted.model.head.weight)
+    assert len(asked) == 1

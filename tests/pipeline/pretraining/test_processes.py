@@ -47,6 +47,7 @@ max_new_tokens = 8
 precision = "float32"
 device = "cpu"
 """
+DORA = "lora.dora=true"
 NAMES = ("cat", "dog", "cow", "owl", "fox", "hen", "bee", "ant", "pig", "ram")
 TRAININGS = ("training", "lora_training")
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2")
@@ -79,14 +80,14 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def alone(recipe: Path) -> Path:
     directory = recipe.parent / "alone"
-    run(load_recipe(recipe, [f"run.directory={directory}"]), goal="classify")
+    run(load_recipe(recipe, [f"run.directory={directory}", DORA]), goal="classify")
     return directory
 
 
 def test_a_killed_process_is_restarted_and_the_run_is_the_same(recipe: Path, alone: Path) -> None:
     directory = recipe.parent / "killed"
     words = (str(HERE / "killed_once.py"), "finetune", "classify", str(recipe))
-    settings = (f"run.directory={directory}", "parallel.strategy=fsdp")
+    settings = (f"run.directory={directory}", "parallel.strategy=fsdp", DORA)
     done = torchrun(*words, *settings, options=("--max-restarts", "1"))
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("going on from step 5") == 1  # said by the main process alone
@@ -176,10 +177,26 @@ def test_one_process_makes_and_agrees_with_itself() -> None:
 
 
 def test_what_processes_cannot_share_is_refused_before_anything_is_trained(recipe: Path) -> None:
-    both = load_recipe(recipe, ["parallel.tensor=2", "lora.dora=true"])
-    with pytest.raises(HornbookError, match=r"parallel.tensor 2 divides .* lengths of whole rows"):
-        check_examples(both, "classify")
-    few_bits = load_recipe(recipe, ['lora.base="nf4"'])
-    check_examples(few_bits, "classify")
-    with pytest.raises(HornbookError, match="for a training by one process, and this one has 2"):
-        check_examples(few_bits, "classify", world_size=2)
+    for setting in ("parallel.tensor=2", "parallel.strategy=fsdp"):
+        few_bits = load_recipe(recipe, ['lora.base="nf4"', setting])
+        check_examples(few_bits, "classify")
+        with pytest.raises(
+            HornbookError, match="keeps matrices whole in each process, which paral"
+        ):
+            check_examples(few_bits, "classify", world_size=2)
+    check_examples(load_recipe(recipe, ['lora.base="nf4"']), "classify", world_size=2)
+
+
+def test_a_base_in_few_bits_is_kept_by_each_process_and_goes_on(recipe: Path, alone: Path) -> None:
+    settings = ('lora.base="nf4"', "classification.lora_training.save_every=1")
+    directory = {name: recipe.parent / f"bits-{name}" for name in ("alone", "two")}
+    for path in directory.values():
+        shutil.copytree(alone, path)
+    run(load_recipe(recipe, [f"run.directory={directory['alone']}", *settings]), goal="classify")
+    words = ("finetune", "classify", str(recipe), f"run.directory={directory['two']}", *settings)
+    done = torchrun("-m", "hornbook", *words)
+    assert done.returncode == 0, done.stderr
+    one, two = (losses(path / "classify-lora") for path in directory.values())
+    assert len(two) == 3
+    assert two == pytest.approx(one, abs=1e-5)
+    assert load_bundle(directory["two"] / "classify-lora", default_runtime()).labels
