@@ -28,7 +28,7 @@ class Quarantine:
     ) -> None:
         """`path` is made when the first record comes; without it, records are only counted.
 
-        `clean` takes out of a reason what must not be kept.
+        `clean` takes out of a reason, and of a file's name, what must not be kept.
         """
         self._clean = clean
         self.path = path
@@ -68,7 +68,8 @@ class Quarantine:
         if not self.max_bad_share:
             raise error
         if self.path is not None:
-            record = {"file": file, "line": line, "reason": str(error)}
+            name = file if self._clean is None else self._clean(file)
+            record = {"file": name, "line": line, "reason": str(error)}
             with self.path.open("a", encoding="utf-8") as lines_file:
                 # ASCII, for the name of a file may be no valid text.
                 lines_file.write(json.dumps(record) + "\n")

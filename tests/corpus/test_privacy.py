@@ -181,7 +181,8 @@ def test_no_example_of_any_step_shows_it() -> None:
     )
     cleaning = make_cleaning(recipe)
     texts = ["Ann: ann@acme.org", "Ann: bob@acme.org", "+44 20 7946 0958", "+44 20 7946 0958"]
-    list(cleaning.apply_alone(Document(text, str(n)) for n, text in enumerate(texts)))
+    documents = (Document(text, str(n)) for n, text in enumerate(texts))
+    list(cleaning.apply_comparing(cleaning.apply_alone(documents)))
     facts = cleaning.facts()
     assert [step["documents"] for step in facts["steps"]] == [4, 2]
     assert not re.search(r"acme|7946", str(facts))

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import shutil
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from hornbook.corpus.privacy.metadata import redact_metadata
 from hornbook.corpus.privacy.redaction import Privacy, PrivacySettings, make_steps
 from hornbook.corpus.quarantine import Quarantine
 from hornbook.errors import HornbookError
+from hornbook.pipeline.corpora.private import note_examples
 
 ALL = {"emails": "replace", "phones": "replace", "cards": "replace", "private_keys": "drop"}
 
@@ -125,3 +127,62 @@ def test_nothing_of_it_is_left_in_a_runs_folder(
     card = (run / "datacard.md").read_text()
     assert "<EMAIL>" in card
     assert "@acme" not in card
+
+
+def test_ids_are_redacted_and_still_tell_documents_apart() -> None:
+    given = [
+        Document("one", "mails.jsonl#ann@acme.org"),
+        Document("two", "mails.jsonl#bob@acme.org"),
+        Document("two", "mails.jsonl#cleo@acme.org"),
+        Document("three of dan@acme.org", "mails.jsonl#4"),
+        Document("five", "key.txt#-----BEGIN PRIVATE KEY-----\nMIIEvQIBADAN"),
+    ]
+    privacy = step()
+    ids = [document.id for document in privacy.apply(iter(given))]
+    assert ids[3] == "mails.jsonl#4"
+    assert all(name.startswith("mails.jsonl#<EMAIL>~") for name in ids[:3])
+    assert ids[0] != ids[1] == ids[2]  # made of what is left, which is the same
+    assert ids[4].startswith("key.txt#<PRIVATE_KEY>~")  # not dropped for its name
+    counts = {tally.name: (tally.removed, tally.changed) for tally in privacy.tallies}
+    assert counts["emails"] == (0, 4)
+    assert counts["private_keys"] == (0, 1)
+
+
+def test_an_id_is_the_same_in_any_company() -> None:
+    documents = [Document(f"text {n}", f"a{n}@acme.org") for n in range(4)]
+    whole = [document.id for document in step().apply(iter(documents))]
+    assert [next(step().apply(iter([document]))).id for document in documents] == whole
+    assert len(set(whole)) == 4
+
+
+def test_an_older_corpus_that_still_has_them_is_named(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.txt").write_text("Mail ann@acme.org.\n<|endoftext|>\nAnother text.")
+    arguments = [
+        "prepare",
+        f"corpus.source={tmp_path / 'a.txt'}",
+        f"run.directory={tmp_path / 'run'}",
+        "tokenizer.vocab_size=300",
+    ]
+    assert _run(arguments) == 0
+    assert "has a corpus from before" not in capfd.readouterr().out
+    for _ in range(2):  # as long as it is there
+        assert _run([*arguments, "privacy.emails=replace", "privacy.api_keys=drop"]) == 0
+        said = capfd.readouterr().out
+        assert (
+            f"{tmp_path / 'run' / 'previous'} has a corpus from before api keys and emails" in said
+        )
+    shutil.rmtree(tmp_path / "run" / "previous")
+    assert _run([*arguments, "privacy.emails=replace", "privacy.api_keys=drop"]) == 0
+    assert "has a corpus from before" not in capfd.readouterr().out
+
+
+def test_examples_to_learn_from_are_counted(capfd: pytest.CaptureFixture[str]) -> None:
+    texts = ["ann@acme.org and bob@acme.org", "nothing", "call +44 20 7946 0958, ann@acme.org"]
+    note_examples(texts, PrivacySettings.model_validate(ALL), Path("labelled.csv"))
+    said = capfd.readouterr().out
+    assert "labelled.csv: emails (3) and phones (1) in 2 of its texts, which stay there" in said
+    note_examples(texts, PrivacySettings(), Path("labelled.csv"))
+    note_examples(["nothing"], PrivacySettings.model_validate(ALL), Path("labelled.csv"))
+    assert capfd.readouterr().out == ""

@@ -1,7 +1,8 @@
 """Personal data and secrets replaced by placeholders, or their documents dropped, kind by kind."""
 
+import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -53,6 +54,8 @@ class Outcome:
     """The new text; None where it is as it was."""
     metadata: Metadata | None = None
     """The new metadata; None where they are as they were."""
+    id: str | None = None
+    """The new id; None where it is as it was."""
     excerpts: Mapping[Kind, str] = field(default_factory=dict)
     """What a tally may show of it: without anything personal or secret of any kind."""
 
@@ -80,16 +83,38 @@ def make_search(settings: PrivacySettings) -> Search | None:
     Raises:
         HornbookError: see `make_steps`.
     """
-    if all(getattr(settings, kind) == "keep" for kind in PLACEHOLDERS):
+    if not taken_out(settings):
         return None
     return Search(settings.phone_regions)
+
+
+def taken_out(settings: PrivacySettings) -> tuple[Kind, ...]:
+    """The kinds that are not kept."""
+    return tuple(kind for kind in PLACEHOLDERS if getattr(settings, kind) != "keep")
+
+
+def count_private(texts: Iterable[str], settings: PrivacySettings) -> tuple[Counter[Kind], int]:
+    """How many things of each kind that is not kept texts have, and how many of the texts have any.
+
+    Raises:
+        HornbookError: see `make_steps`.
+    """
+    search, kinds = make_search(settings), taken_out(settings)
+    counts: Counter[Kind] = Counter()
+    having = 0
+    if search is not None:
+        for text in texts:
+            found = [each.kind for each in search.find(text, kinds)]
+            counts.update(found)
+            having += bool(found)
+    return counts, having
 
 
 class Privacy:
     """Replaces personal data and secrets, or drops the documents that have them, in several processes.
 
-    Metadata are searched as the text is, ids are not: a document is called by them. The examples in
-    its tallies are shown without any of it, also without the kinds that are kept. Memory: a batch of
+    Metadata are searched as the text is. In ids, which a document is called by and split by, things are
+    replaced, never a reason to drop it. The examples in its tallies are shown without any of it, also without the kinds that are kept. Memory: a batch of
     up to 4 million characters for each process, and one more.
     """
 
@@ -121,9 +146,7 @@ class Privacy:
             HornbookError: a process has died.
         """
         work = "looks for personal data"
-        for batch, outcomes in computed(
-            documents, self._redactor, self._workers, work, _text_and_metadata
-        ):
+        for batch, outcomes in computed(documents, self._redactor, self._workers, work, _parts_of):
             for document, outcome in zip(batch, outcomes, strict=True):
                 self._count(document, outcome)
                 if outcome.drop is None:
@@ -139,8 +162,8 @@ class Privacy:
             act(shown, f"{outcome.counts[kind]} of this kind")
 
 
-def _text_and_metadata(document: Document) -> tuple[str, Metadata]:
-    return document.text, document.metadata
+def _parts_of(document: Document) -> tuple[str, Metadata, str]:
+    return document.text, document.metadata, document.id
 
 
 def _changed(document: Document, outcome: Outcome) -> Document:
@@ -148,7 +171,18 @@ def _changed(document: Document, outcome: Outcome) -> Document:
         document = replace(document, text=outcome.text)
     if outcome.metadata is not None:
         document = replace(document, metadata=outcome.metadata)
+    if outcome.id is not None:
+        document = replace(document, id=outcome.id)
     return document
+
+
+def _new_id(redacted: str, text: str) -> str:
+    """An id without what was in it, that still is another one for another text.
+
+    What is added comes from what is left, and so tells nothing of what was taken out.
+    """
+    left = f"{redacted}\n{text}".encode("utf-8", "surrogatepass")
+    return f"{redacted}~{hashlib.blake2b(left, digest_size=6).hexdigest()}"
 
 
 class Redactor:
@@ -158,20 +192,24 @@ class Redactor:
         """`actions` has the kinds that are not kept."""
         self._search, self._actions = search, actions
 
-    def __call__(self, documents: Sequence[tuple[str, Metadata]]) -> list[Outcome]:
-        """What becomes of each text with its metadata; with excerpts of the first few of each kind."""
+    def __call__(self, documents: Sequence[tuple[str, Metadata, str]]) -> list[Outcome]:
+        """What becomes of each text with its metadata and id; with excerpts of the first few of each
+        kind."""
         shown: Counter[Kind] = Counter()
-        return [self._redact(text, metadata, shown) for text, metadata in documents]
+        return [self._redact(*document, shown) for document in documents]
 
-    def _redact(self, text: str, metadata: Metadata, shown: Counter[Kind]) -> Outcome:
+    def _redact(self, text: str, metadata: Metadata, name: str, shown: Counter[Kind]) -> Outcome:
         found = self._search.find(text, self._actions)
         changed, also = (
             redact_metadata(metadata, self._search, self._actions) if metadata else ({}, [])
         )
-        if not found and not also:
+        named = self._search.find(name, self._actions)
+        if not found and not also and not named:
             return NOTHING
         counts = Counter([each.kind for each in found] + also)
         drop = next((kind for kind in counts if self._actions[kind] == "drop"), None)
+        if not drop:
+            counts.update(each.kind for each in named)
         excerpts = {}
         for kind in [drop] if drop else counts:
             if shown[kind] < EXAMPLES:
@@ -180,10 +218,12 @@ class Redactor:
         if drop:
             return Outcome(counts, drop, excerpts=excerpts)
         new = put_placeholders(text, found) if found else None
-        return Outcome(counts, None, new, changed if also else None, excerpts)
+        left = text if new is None else new
+        new_id = _new_id(put_placeholders(name, named), left) if named else None
+        return Outcome(counts, None, new, changed if also else None, new_id, excerpts)
 
     def _excerpt(self, kind: Kind, text: str, found: list[Found]) -> str:
-        """The text around the first thing of a kind; from its beginning if it is in the metadata."""
+        """The text around the first thing of a kind; from its beginning if it is not in the text."""
         place = next((each.start for each in found if each.kind == kind), 0)
         everything = self._search.find(text)
         return put_placeholders(text, everything, max(0, place - LEAD))[:EXCERPT]

@@ -30,6 +30,7 @@ from hornbook.pipeline.corpora.ending import Ending
 from hornbook.pipeline.corpora.lines import blocks, document_of, texts_of
 from hornbook.pipeline.corpora.milestones import Milestones
 from hornbook.pipeline.corpora.on_ray import by_ray
+from hornbook.pipeline.corpora.private import note_previous
 from hornbook.pipeline.corpora.sources import Source, find_source, hashes, whereabouts
 from hornbook.pipeline.corpora.split_files import SplitFiles
 from hornbook.pipeline.corpora.waiting import Waiting
@@ -145,7 +146,9 @@ def make_corpus(
             parts.discard(work)
             artifact.write_manifest(work, KIND, settings, inputs, facts)
 
-    return workspace.once("corpus", settings, inputs, make, open_corpus)
+    made = workspace.once(KIND, settings, inputs, make, open_corpus)
+    note_previous(workspace, KIND, recipe.privacy)
+    return made
 
 
 def open_corpus(path: Path) -> Corpus:

@@ -28,6 +28,7 @@ from hornbook.finetuning.criteria import (
 from hornbook.finetuning.pooling import pool
 from hornbook.pipeline.context import Context
 from hornbook.pipeline.corpora.corpus import LABELLED
+from hornbook.pipeline.corpora.private import note_examples
 from hornbook.pipeline.measuring.classifier_scores import measure_classifier, write_files
 from hornbook.pipeline.tuning.finetune import (
     Finetuned,
@@ -49,6 +50,8 @@ def finetune_classifiers(context: Context, base: LoadedModel) -> list[Finetuned]
     splits = read_splits(settings, path, context.recipe.runtime.seed)
     for warning in splits.warnings():
         console.print(f"  note: {warning}", style="yellow", markup=False)
+    examples = (*splits.train, *splits.validation, *splits.test)
+    note_examples((example.text for example in examples), context.recipe.privacy, path)
     found = []
     for mode in settings.train:
         stage = FinetuneStage(context, base, f"classify-{mode}", mode, path)

@@ -27,6 +27,7 @@ from hornbook.finetuning.instruction import (
 from hornbook.finetuning.neftune import add_embedding_noise
 from hornbook.pipeline.context import Context
 from hornbook.pipeline.corpora.corpus import INSTRUCTIONS
+from hornbook.pipeline.corpora.private import note_examples
 from hornbook.pipeline.measuring.measure import answer_all, hash_conversations
 from hornbook.pipeline.models.bundle import load_bundle
 from hornbook.pipeline.recipe import Recipe
@@ -80,6 +81,9 @@ def finetune_followers(
     given = (settings.validation_path, settings.test_path)
     held_out = tuple(Path(name) for name in given if name is not None)
     splits = instruction_splits(context)
+    examples = (*splits.train, *splits.validation, *splits.test)
+    texts = (f"{example.question}\n{example.answer}" for example in examples)
+    note_examples(texts, context.recipe.privacy, path)
     found = []
     for mode in modes or settings.train:
         stage = FinetuneStage(context, base, f"instruct-{mode}", mode, path, held_out)

@@ -23,6 +23,7 @@ from hornbook.finetuning.preference import (
 )
 from hornbook.model.transformer import Transformer
 from hornbook.pipeline.context import Context
+from hornbook.pipeline.corpora.private import note_examples
 from hornbook.pipeline.models.bundle import MODEL
 from hornbook.pipeline.tuning.finetune import (
     NOT_SET,
@@ -49,6 +50,12 @@ def finetune_preferrers(context: Context, pretrained: LoadedModel) -> list[Finet
     if settings.start == "instruct":
         base = load_model(context.workspace.directory / START / MODEL, context.kept_on)
     pairs = read_pairs(Path(settings.path))
+    asked = ("\n".join(message.content for message in pair.asked) for pair in pairs)
+    texts = (
+        f"{question}\n{pair.chosen}\n{pair.rejected}"
+        for question, pair in zip(asked, pairs, strict=True)
+    )
+    note_examples(texts, context.recipe.privacy, Path(settings.path))
     found = []
     for mode in settings.train:
         stage = FinetuneStage(context, base, f"prefer-{mode}", mode, Path(settings.path))
