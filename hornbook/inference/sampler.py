@@ -114,6 +114,8 @@ class Sampler:
                 )
             added = beside(logits, list(settings.logit_bias.values()))
             logits = logits.index_add(0, beside(logits, ids), added)
+        # Settings beyond what float32 holds must not make two infinities, whose difference is no number.
+        logits = logits.nan_to_num()
         if self.constraint is not None:
             allowed = self.constraint.allowed(len(logits)).to(logits.device, non_blocking=True)
             logits = logits.masked_fill(~allowed, -torch.inf)

@@ -74,6 +74,20 @@ def test_a_bias_can_forbid_and_force() -> None:
         sampler(logit_bias={"60": 1.0}).choose(logits())
 
 
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+@pytest.mark.parametrize("top_k", [None, 5])
+def test_no_setting_is_too_large(temperature: float, top_k: int | None) -> None:
+    """Numbers that float32 does not hold: a bias forces or forbids, a penalty is without bounds."""
+    changes: dict[str, Any] = {"temperature": temperature, "top_k": top_k}
+    assert sampler(logit_bias={"7": 1e300}, **changes).choose(logits()).token == 7
+    both = {"7": -1e300, "9": 1e300}
+    assert sampler(logit_bias=both, **changes).choose(logits()).token == 9
+    for penalty in (1e-300, 1e300):
+        assert 0 <= sampler(repetition_penalty=penalty, **changes).choose(logits()).token < VOCAB
+    forbidden = {str(token): -1e300 for token in range(VOCAB)}
+    assert 0 <= sampler(logit_bias=forbidden, **changes).choose(logits()).token < VOCAB
+
+
 def test_penalties_count_what_was_written_and_not_the_prompt() -> None:
     flat = torch.zeros(VOCAB)
     flat[3], flat[5] = 1.0, 0.9
