@@ -47,6 +47,17 @@ PRESETS: dict[str, dict[str, Any]] = {
         "ngram_order": 5,
     },
     "small-cpu": {**MODERN, "embed_dim": 384, "n_layers": 6, "n_heads": 6},
+    "experts-mini": {
+        **MODERN,
+        "embed_dim": 128,
+        "n_layers": 5,
+        "n_heads": 4,
+        "mlp": "swiglu",
+        "n_experts": 8,
+        "experts_per_token": 2,
+        "expert_dim": 192,
+        "token_shift": False,
+    },
     "modern-124m": {
         **MODERN,
         "context_length": 1024,
@@ -65,7 +76,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     "gpt2-xl": {**GPT2, "embed_dim": 1600, "n_layers": 48, "n_heads": 25},
 }
 """Every field of `ModelConfig` that a preset sets; the vocabulary is the tokenizer's. "chars" is
-for tokens as short as characters or bytes, of which words are made by looking up n-grams."""
+for tokens as short as characters or bytes, of which words are made by looking up n-grams;
+"experts-mini" is a mixture of experts, as a Qwen3 has them."""
 
 
 class _Preset(Settings):

@@ -31,6 +31,8 @@ def export_folder(
     card: str,
     dtype: torch.dtype = torch.float32,
     shard_bytes: int = SHARD_BYTES,
+    head: Mapping[str, Any] | None = None,
+    longest: int | None = None,
 ) -> None:
     """Write a model as a Hugging Face folder, whole or not at all.
 
@@ -39,6 +41,9 @@ def export_folder(
 
     Args:
         card: the content of README.md.
+        head: of a classifier, what config.json says of its head; nothing is said of how texts are
+            written then.
+        longest: most tokens of a text, where they are fewer than the model reads.
 
     Raises:
         HornbookError: something stands at `directory`, or the family cannot express the model.
@@ -46,10 +51,12 @@ def export_folder(
     require_free(directory)
     config = {**family.write(model.config), "torch_dtype": str(dtype).removeprefix("torch.")}
     with new_directory(directory) as work:
-        write_text(work / "config.json", to_json({**config, **_ends(vocabulary)}))
-        drawing = {**vocabulary.drawing, **_ends(vocabulary)}
-        write_text(work / "generation_config.json", to_json(drawing))
-        write_tokenizer(work, vocabulary, model.config.context_length)
+        stated = {**config, **_ends(vocabulary), **(head or {})}
+        write_text(work / "config.json", to_json(stated))
+        if head is None:
+            drawing = {**vocabulary.drawing, **_ends(vocabulary)}
+            write_text(work / "generation_config.json", to_json(drawing))
+        write_tokenizer(work, vocabulary, longest or model.config.context_length)
         write_text(work / "README.md", card)
         _write_weights(work, model, family.places(model, model.config), dtype, shard_bytes)
 
@@ -146,7 +153,7 @@ def exportable(config: ModelConfig, families: Mapping[str, Family]) -> Family:
         raise HornbookError(
             f"no family that other programs know has this model's shape; for the nearest, {name}, "
             f"other settings than {', '.join(f'model.{field}' for field in lost[name])} are needed. "
-            "The presets gpt2-mini to gpt2-xl and modern-124m can be exported; set these, or one of "
-            "them, before training."
+            "The presets gpt2-mini to gpt2-xl, experts-mini and modern-124m can be exported; set these, or "
+            "one of them, before training."
         )
     return families[name]

@@ -4,6 +4,12 @@ from pathlib import Path
 
 import torch
 
+from hornbook.checkpoints.export.classifier import (
+    classifying,
+    head_fields,
+    opened_vocabulary,
+    without_bias,
+)
 from hornbook.checkpoints.export.gguf_file import GGUFType, export_gguf
 from hornbook.checkpoints.export.huggingface import export_folder, require_free
 from hornbook.checkpoints.export.vocabulary import Vocabulary
@@ -19,6 +25,7 @@ from hornbook.pipeline.models.bundle import (
     load_adapted,
     load_bundle,
 )
+from hornbook.pipeline.models.lineage import bare_name
 from hornbook.pipeline.models.modelcard import modelcard
 from hornbook.tokenizing.jinja_templates import go_template, jinja_template
 from hornbook.tokenizing.templates import stop_ids
@@ -36,6 +43,9 @@ def export_as_folder(source: Path, out: Path, dtype: str = "float32") -> None:
     if dtype not in DTYPES:
         raise HornbookError(f"unknown dtype {dtype!r}; expected one of {', '.join(DTYPES)}.")
     bundle = _open(source)
+    if bundle.task == "classify":
+        _export_classifier(bundle, out, DTYPES[dtype])
+        return
     family = _family(bundle)
     use = _code(
         "python",
@@ -45,6 +55,42 @@ def export_as_folder(source: Path, out: Path, dtype: str = "float32") -> None:
     )
     card = modelcard(bundle, out.name, "transformers", use)
     export_folder(out, bundle.model, family, vocabulary_of(bundle), card, DTYPES[dtype])
+
+
+def _export_classifier(bundle: Bundle, out: Path, dtype: torch.dtype) -> None:
+    """A folder that `AutoModelForSequenceClassification` loads: the same probabilities, calibrated.
+
+    Raises:
+        HornbookError: no class for sequence classification computes the same.
+    """
+    facts, model = bundle.facts, bundle.model
+    pooling = facts.get("pooling", "last")
+    if pooling != "last":
+        raise HornbookError(
+            f"{bundle.path} reads the {pooling} of a text's tokens, and the classifiers of transformers "
+            'the last one; train it with classification.pooling="last", or use it by `hornbook '
+            "classify` or `hornbook serve`."
+        )
+    family = classifying(family_of(model.config, facts.get("family")))
+    vocabulary = opened_vocabulary(vocabulary_of(bundle))
+    try:
+        without_bias(model, facts.get("temperature", 1.0))
+    except HornbookError as error:
+        raise HornbookError(f"{bundle.path} cannot leave: {error}") from None
+    head = head_fields(bundle.labels, bundle.many, vocabulary.role_ids()["pad_token"])
+    use = _code("python", f"from transformers import pipeline\n\n{_pipeline(bundle, out.name)}")
+    card = modelcard(bundle, out.name, "transformers", use)
+    longest = facts["max_length"]
+    export_folder(out, model, family, vocabulary, card, dtype, head=head, longest=longest)
+
+
+def _pipeline(bundle: Bundle, name: str) -> str:
+    """How a classifier's probabilities are asked for; texts longer than it reads are cut."""
+    kind = "sigmoid" if bundle.many else "softmax"
+    return (
+        f'classify = pipeline("text-classification", "{name}", top_k=None)\n'
+        f'classify("a text", truncation=True, function_to_apply="{kind}")'
+    )
 
 
 def export_as_gguf(source: Path, out: Path, kind: GGUFType = "f16") -> Path:
@@ -109,7 +155,7 @@ def export_adapter(source: Path, out: Path, base: str | None, as_gguf: bool = Fa
     use = _code(
         "python",
         "from peft import PeftModel\nfrom transformers import AutoModelForCausalLM\n\n"
-        f'base = AutoModelForCausalLM.from_pretrained("{named}")\n'
+        f'base = AutoModelForCausalLM.from_pretrained("{bare_name(named)}")\n'
         f'model = PeftModel.from_pretrained(base, "{out.name}")',
     )
     dropout = float(manifest.settings.get("dropout", 0.0))
@@ -120,8 +166,9 @@ def export_adapter(source: Path, out: Path, base: str | None, as_gguf: bool = Fa
 def _family(bundle: Bundle) -> Family:
     if bundle.task == "classify":
         raise HornbookError(
-            f"{bundle.path} is a classifier, which other programs cannot compute: their classifying heads "
-            "have no bias and read one token only; use it by `hornbook classify` or `hornbook serve`."
+            f"{bundle.path} is a classifier, and a GGUF file or an adapter alone holds a language model; "
+            "write it as a folder (hornbook export hf), or use it by `hornbook classify` or `hornbook "
+            "serve`."
         )
     return family_of(bundle.model.config, bundle.facts.get("family"))
 

@@ -20,7 +20,12 @@ from hornbook.pipeline.models.bundle import (
     save_adapter_bundle,
     save_bundle,
 )
-from hornbook.pipeline.models.exporting import export_adapter, export_as_folder, vocabulary_of
+from hornbook.pipeline.models.exporting import (
+    export_adapter,
+    export_as_folder,
+    export_as_gguf,
+    vocabulary_of,
+)
 from hornbook.tokenizing.templates import Message, encode_conversation
 from tests.pipeline.models.exported_models import (
     TEXT,
@@ -127,14 +132,14 @@ def test_a_model_that_no_family_has_is_refused_with_what_to_set(tmp_path):
     model.head = torch.nn.Linear(64, 2)
     facts = {"task": "classify", "labels": ["ham", "spam"]}
     save_bundle(tmp_path / "c" / "y", model, tokenizer, facts)
-    with pytest.raises(HornbookError, match="other programs cannot compute"):
-        export_as_folder(tmp_path / "c" / "y", tmp_path / "out")
+    with pytest.raises(HornbookError, match="holds a language model"):
+        export_as_gguf(tmp_path / "c" / "y", tmp_path / "out")
 
 
 def test_the_presets_that_are_said_to_be_exportable_are(tmp_path):
     for preset in PRESETS:
         config = resolve(ModelSettings(preset=preset), 1000)
-        if preset.startswith("gpt2") or preset == "modern-124m":
+        if preset.startswith("gpt2") or preset in ("modern-124m", "experts-mini"):
             exportable(config, FAMILIES)
         else:
             with pytest.raises(HornbookError, match="can be exported"):

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from hornbook.artifact import hash_file
 from hornbook.checkpoints.loading.folders import load_folder
 from hornbook.checkpoints.store import load_model
 from hornbook.cli import _run
@@ -89,6 +90,20 @@ def test_how_its_makers_draw_tokens_goes_with_it(tuned: Path, tmp_path: Path) ->
         written = json.loads((tmp_path / mode / "generation_config.json").read_text())
         assert {name: written[name] for name in DRAWING} == DRAWING
         assert {0, 3} <= {*written["eos_token_id"]}
+
+
+def test_the_card_names_the_data_and_no_folder(
+    tuned: Path, instructions: Path, folder: Path, tmp_path: Path
+) -> None:
+    export_as_folder(tuned / "instruct-lora", tmp_path / "out")
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert f"| `asked.json` | `{hash_file(instructions)}` |" in card
+    assert f"- `{folder.name}`, under its own licence" in card
+    assert "- Examples, train: " in card
+    assert "| instruct-lora | 2 | " in card
+    assert 'license: "other"' in card
+    assert "/tmp" not in card
+    assert str(tuned.parent) not in card
 
 
 def test_run_again_it_does_nothing(tuned: Path, folder: Path, instructions: Path) -> None:
