@@ -59,7 +59,7 @@ def without_bias(model: Transformer, temperature: float) -> None:
                 f"its head's bias cannot be moved before its matrix: {len(weight):,} classes are more "
                 f"than {weight.shape[1]:,} dimensions can tell apart."
             )
-        model.norm.bias += shift.to(model.norm.bias)
+        model.norm.bias.add_(shift.to(model.norm.bias))
     with torch.device("meta"):
         head = nn.Linear(weight.shape[1], len(weight), bias=False)
     head.weight = nn.Parameter((weight / temperature).to(model.head.weight))

@@ -39,7 +39,7 @@ def save_classifier(folder: Path, preset: str = "gpt2-mini", bias: bool = True, 
     return load_bundle(folder, default_runtime())
 
 
-def probabilities(folder: Path, texts: list[str], many: bool) -> np.ndarray:
+def probabilities(folder: Path, texts: list[str], many: bool) -> Any:
     model = transformers.AutoModelForSequenceClassification.from_pretrained(folder).eval()
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     read = tokenizer(texts, return_tensors="pt", padding=True, truncation=True)
