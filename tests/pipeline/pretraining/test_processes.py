@@ -187,7 +187,7 @@ def test_what_processes_cannot_share_is_refused_before_anything_is_trained(recip
     check_examples(load_recipe(recipe, ['lora.base="nf4"']), "classify", world_size=2)
 
 
-def test_a_base_in_few_bits_is_kept_by_each_process_and_goes_on(recipe: Path, alone: Path) -> None:
+def test_a_base_in_few_bits_is_kept_by_each_process(recipe: Path, alone: Path) -> None:
     settings = ['lora.base="nf4"', "classification.lora_training.save_every=1"]
     directory = {name: recipe.parent / f"bits-{name}" for name in ("alone", "two")}
     for path in directory.values():
