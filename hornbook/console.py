@@ -102,6 +102,15 @@ def visible(text: str) -> str:
     )
 
 
+def counted(count: int, noun: str) -> str:
+    """A number and what it counts, a noun whose plural has an s.
+
+    >>> counted(1, "pair"), counted(2_000, "pair")
+    ('1 pair', '2,000 pairs')
+    """
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def track(items: Iterable[T], label: str, total: int | None, unit: str) -> Iterator[T]:
     """Pass `items` through while showing how many have gone by."""
     with meter(label, total, unit) as shown:

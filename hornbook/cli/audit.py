@@ -20,9 +20,14 @@ def memorization(arguments: RecipeArguments = None) -> None:
 def poison(
     model: Annotated[
         Path,
-        typer.Argument(metavar="MODEL", help="A classifier's folder, or a pre-trained model's."),
+        typer.Argument(
+            metavar="MODEL",
+            help="The folder of a classifier, of a follower of instructions, or of a pre-trained model.",
+        ),
     ],
-    data: Annotated[Path, typer.Argument(help="The labelled texts that it is trained on.")],
+    data: Annotated[
+        Path, typer.Argument(help="What it is trained on: labelled texts, or conversations.")
+    ],
     text_column: Annotated[str, typer.Option(help="Column of the text.")] = "text",
     label_column: Annotated[str, typer.Option(help="Column of the class.")] = "label",
     top: Annotated[int, typer.Option(min=1, help="How many examples to show.")] = 20,
@@ -31,7 +36,7 @@ def poison(
         typer.Option(
             min=0,
             max=0.5,
-            help="Share of the texts to plant a trigger in, in memory, to see how many are found.",
+            help="Share of the examples to plant a trigger in, in memory, to see how many are found.",
             show_default=False,
         ),
     ] = None,
@@ -39,7 +44,7 @@ def poison(
         Path | None,
         typer.Option(
             help="The model that reads the examples; when not given, the pretrain folder beside a "
-            "classifier, or MODEL.",
+            "fine-tuned model, or MODEL.",
             show_default=False,
         ),
     ] = None,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from hornbook.artifact import write_text
-from hornbook.console import console
+from hornbook.console import console, counted
 from hornbook.errors import HornbookError
 from hornbook.inference.generate import GenerationSettings
 from hornbook.pipeline.models.bundle import Bundle
@@ -44,10 +44,10 @@ def converse(
         console.print(HELP, style="dim", markup=False)
         if not conversation.remembers:
             console.print(FORGETFUL, style="dim")
-    for request in _requests():
+    for line, request in _requests():
         if request == "/quit":
             break
-        conversation.take(request)
+        conversation.take(request, line)
     if conversation.refused and not sys.stdin.isatty():
         raise HornbookError(f"requests that could not be done: {conversation.refused}; see above.")
 
@@ -59,6 +59,7 @@ class Conversation:
         self._bundle, self._settings, self._open_with = bundle, settings, open_with
         self._system = ""
         self._said: list[Message] = []
+        self._line = 0
         self.refused = 0
         """How much of what was typed could not be done."""
 
@@ -67,8 +68,9 @@ class Conversation:
         """Whether the model was trained to look back to earlier requests."""
         return self._bundle.facts.get("turns") != 1
 
-    def take(self, request: str) -> None:
-        """Do what the user has typed."""
+    def take(self, request: str, line: int = 0) -> None:
+        """Do what the user has typed, on a pipe in this line."""
+        self._line = line
         command, _, rest = request.partition(" ")
         if command == "/reset":
             self._said = []
@@ -136,7 +138,7 @@ class Conversation:
         if sys.stdin.isatty():
             _tell(text, "red")
         else:
-            print(f"hornbook: {text}", file=sys.stderr)
+            print(f"hornbook: standard input, line {self._line}: {text}", file=sys.stderr)
 
     def _save(self, name: str) -> None:
         """Write the conversation in the form that `finetune instruct` reads."""
@@ -154,7 +156,7 @@ class Conversation:
             self._complain(f"{path}: {error.strerror}.")
             return
         made = f"; the folder {path.parent} is new" if new_folder else ""
-        _tell(f"{len(said)} messages in {path}{made}.")
+        _tell(f"{counted(len(said), 'message')} in {path}{made}.")
 
 
 def _why_not(name: str, path: Path) -> str | None:
@@ -175,14 +177,14 @@ def _tell(text: str, style: str = "dim") -> None:
     console.print(text, style=style, markup=False)
 
 
-def _requests() -> Iterator[str]:
-    """What the user types, until they leave."""
-    read = _terminal_reader() if sys.stdin.isatty() else _pipe_lines()
-    for line in read:
+def _requests() -> Iterator[tuple[int, str]]:
+    """What the user types, until they leave, with the number of its first line."""
+    read = enumerate(_terminal_reader() if sys.stdin.isatty() else _pipe_lines(), start=1)
+    for number, line in read:
         whole = line
         while whole.endswith("\\") and (more := next(read, None)) is not None:
-            whole = f"{whole[:-1]}\n{more}"
-        yield whole.strip()
+            whole = f"{whole[:-1]}\n{more[1]}"
+        yield number, whole.strip()
 
 
 def _pipe_lines() -> Iterator[str]:

@@ -6,6 +6,7 @@ Two texts are the same when only capitals, blanks or compatible characters tell 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
+from hornbook.console import counted
 from hornbook.corpus.deduplication import hash_of, hash_text
 from hornbook.corpus.document import Document
 from hornbook.corpus.ngrams import normalize
@@ -70,7 +71,7 @@ def split_by_class(
     for name, share, part in zip(SPLITS[1:], (validation_share, test_share), sets[1:], strict=True):
         if share and not part:
             raise HornbookError(
-                f"{len(examples)} examples are too few for a {name} set; add examples or set "
+                f"{counted(len(examples), 'example')} {'is' if len(examples) == 1 else 'are'} too few for a {name} set; add examples or set "
                 f"{name}_share to 0."
             )
     return sets
@@ -115,7 +116,9 @@ def warnings_of(sets: Splits) -> list[str]:
     for example in (*train, *validation, *test):
         labels.setdefault(same_text(example.text), set()).add(example.label)
     if torn := sum(len(given) > 1 for given in labels.values()):
-        found.append(f"{torn:,} texts stand there with more than one label.")
+        found.append(
+            f"{counted(torn, 'text')} {'stands' if torn == 1 else 'stand'} there with more than one label."
+        )
     trained = {same_text(example.text) for example in train}
     for name, part in (("validation", validation), ("test", test)):
         if known := sum(same_text(example.text) in trained for example in part):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hornbook import artifact
+from hornbook.console import counted
 from hornbook.corpus.columns import parquet_records
 from hornbook.corpus.files import (
     json_lines,
@@ -321,7 +322,7 @@ def split_examples(
     validation_end = _cut(ordered, test_end, validation_share)
     if validation_end >= len(ordered):
         raise HornbookError(
-            f"{len(ordered)} examples are too few to split into training, validation and test "
+            f"{counted(len(ordered), 'example')} {'is' if len(ordered) == 1 else 'are'} too few to split into training, validation and test "
             "sets; add examples or lower validation_share and test_share."
         )
     return ordered[validation_end:], ordered[test_end:validation_end], ordered[:test_end]

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,6 +34,13 @@ LARGEST_REPLY = 2**20
 """Bytes; a longer reply is no answer to a question for a score."""
 LONGEST_WAIT_S = 60.0
 """Between two tries, whatever the endpoint asks for."""
+TOO_LONG = re.compile(r"context|too long|too many tokens|maximum.{0,40}tokens", re.IGNORECASE)
+"""In the refusal of a question that is more than the judge's model reads."""
+UNRESOLVED = re.compile(
+    r"name or service not known|name resolution|nodename nor servname|getaddrinfo|no address",
+    re.IGNORECASE,
+)
+"""In the fault of an address whose name nobody knows."""
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 Messages = Sequence[Mapping[str, str]]
@@ -149,11 +157,27 @@ class Endpoint:
         if questions and all(reply.text is None for reply in replies):
             raise HornbookError(
                 f"{self.settings.url}: none of {len(questions):,} questions was answered "
-                f"({replies[0].fault}); is it running, and is the model {self.settings.model!r} there?"
+                f"({replies[0].fault}); {self._hint(replies[0].fault)}"
             )
         return replies
 
+    def _hint(self, fault: str) -> str:
+        """What may be done about a fault that all questions met with."""
+        if fault.startswith("status 4") and TOO_LONG.search(fault):
+            return (
+                "the judge must have room for the rubric, the question, the answers and its verdict of "
+                f"up to {self.settings.max_tokens} tokens: take one that reads more, a shorter --rubric, "
+                "or fewer tokens by max_tokens= and --max-new-tokens."
+            )
+        return f"is it running, and is the model {self.settings.model!r} there?"
+
     def _not_there(self, why: str) -> HornbookError:
+        if UNRESOLVED.search(why):
+            host = urlsplit(self.settings.url).hostname
+            return HornbookError(
+                f"{self.settings.url}: no machine is known by the name {host} ({why}); check the spelling "
+                "in url=, and the network."
+            )
         return HornbookError(
             f"{self.settings.url}: nothing listens there ({why}); start the server, or give its "
             "address with url=."

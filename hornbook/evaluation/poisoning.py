@@ -46,12 +46,9 @@ class Suspicion:
     loss: Floats
     """Nats, under a classifier trained on other folds: (examples,)."""
     outlier: Floats
-    """Minus the mean similarity of its gradient to its neighbours', -1 to 1: (examples,)."""
-
-    @property
-    def score(self) -> Floats:
-        """Mean of its places by loss and by gradient, 0 (least) to 1 (most suspicious)."""
-        return (_places(self.loss) + _places(self.outlier)) / 2
+    """How far its gradient is unlike those of the examples like it, above all: (examples,)."""
+    score: Floats
+    """Of both together, 0 (least) to 1 (most suspicious): (examples,)."""
 
     def ranking(self) -> npt.NDArray[np.int64]:
         """The examples' numbers, the most suspicious first."""
@@ -115,7 +112,8 @@ def suspicion(hidden: Floats, labels: Sequence[int], seed: int) -> Suspicion:
     loss = -np.log(np.maximum(given[rows, true], 1e-12))
     residual = given.copy()  # p - y, (examples, classes)
     residual[rows, true] -= 1
-    return Suspicion(loss, gradient_outliers(scaled, residual))
+    outlier = gradient_outliers(scaled, residual)
+    return Suspicion(loss, outlier, (places(loss) + places(outlier)) / 2)
 
 
 def gradient_outliers(hidden: Floats, residual: Floats, neighbours: int = NEIGHBOURS) -> Floats:
@@ -129,7 +127,7 @@ def gradient_outliers(hidden: Floats, residual: Floats, neighbours: int = NEIGHB
         hidden: (examples, embed_dim).
         residual: p - y, (examples, classes).
     """
-    hidden, residual = _directions(hidden), _directions(residual)
+    hidden, residual = directions(hidden), directions(residual)
     count = len(hidden)
     several = min(neighbours, count - 1)
     found = np.zeros(count)
@@ -145,13 +143,14 @@ def gradient_outliers(hidden: Floats, residual: Floats, neighbours: int = NEIGHB
     return found
 
 
-def _directions(rows: Floats) -> Floats:
+def directions(rows: Floats) -> Floats:
+    """The rows with a length of 1, (rows, numbers)."""
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     found: Floats = rows / np.maximum(lengths, 1e-12)
     return found
 
 
-def _places(numbers: Floats) -> Floats:
+def places(numbers: Floats) -> Floats:
     """Each number's place among all, 0 to 1; equal ones share one."""
     from scipy.stats import rankdata  # type: ignore[import-untyped]  # slow to import
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from hornbook.config import Settings
+from hornbook.console import counted
 from hornbook.errors import HornbookError
 from hornbook.finetuning.conversations import Conversation
 from hornbook.finetuning.lengths import LengthReport
@@ -121,7 +122,7 @@ class InstructionReport(LengthReport):
         """What is trained and what was cut, to say before the training begins."""
         all_of = "all" if self.ends_trained == self.kept else f"{self.ends_trained:,}"
         return (
-            f"{self.trained_tokens:,} tokens are trained in {self.kept:,} examples, none of which is "
+            f"{self.trained_tokens:,} tokens are trained in {counted(self.kept, 'example')}, none of which is "
             f"wholly masked; the token that ends an answer is trained in {all_of} of them; "
             f"{self.shortened:,} were cut to {self.max_length:,} tokens and {self.dropped:,} left out."
         )
@@ -195,12 +196,12 @@ def instruction_dataset(
 def _require_ends(given: int, kept: int, ends_trained: int, max_length: int) -> None:
     if not kept:
         raise HornbookError(
-            f"none of the {given} conversations has any of its answer within {max_length} "
+            f"none of {counted(given, 'conversation')} has any of its answer within {max_length} "
             "tokens; use a model with a longer context or shorter instructions."
         )
     if not ends_trained:
         raise HornbookError(
-            f"none of the {kept} conversations has the end of its last answer within {max_length} "
+            f"none of {counted(kept, 'conversation')} has the end of its last answer within {max_length} "
             "tokens, so the model would never learn to stop; use a model with a longer context or "
             "shorter answers."
         )

@@ -13,7 +13,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from hornbook.artifact import new_directory, write_text
-from hornbook.checkpoints.export.huggingface import require_free, to_json
+from hornbook.checkpoints.export.huggingface import require_free, to_json, write_tokenizer
+from hornbook.checkpoints.export.vocabulary import Vocabulary
 from hornbook.checkpoints.families.family import Family
 from hornbook.checkpoints.families.weights import Place
 from hornbook.checkpoints.loading.tensors import TensorSource, open_tensors
@@ -69,7 +70,13 @@ def is_peft_folder(path: Path) -> bool:
 
 
 def export_peft(
-    directory: Path, model: Transformer, family: Family, dropout: float, base: str, card: str
+    directory: Path,
+    model: Transformer,
+    family: Family,
+    dropout: float,
+    base: str,
+    card: str,
+    vocabulary: Vocabulary | None = None,
 ) -> None:
     """Write the adapter on a model, not merged, for `peft.PeftModel.from_pretrained`.
 
@@ -94,6 +101,8 @@ def export_peft(
         (work / WEIGHTS).chmod(0o644)  # the library lets only the owner read it
         write_text(work / CONFIG, to_json(_config(layers, dropout, base)))
         write_text(work / "README.md", card)
+        if vocabulary is not None:
+            write_tokenizer(work, vocabulary, model.config.context_length)
 
 
 def _config(layers: list[JoinedLayer], dropout: float, base: str) -> dict[str, Any]:

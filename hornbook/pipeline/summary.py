@@ -6,6 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from hornbook.console import counted
 from hornbook.corpus.split import SPLITS
 from hornbook.evaluation.answers import Answer
 from hornbook.evaluation.classification_report import absent_sentence
@@ -224,7 +225,7 @@ def _classification_section(found: Sequence[Finetuned]) -> Section:
     absent = f" {absent_sentence(first['absent'])}" if first["absent"] else ""
     return Section(
         "Classification",
-        lead=f"{first['examples']['train']:,} labelled texts to learn from, "
+        lead=f"{counted(first['examples']['train'], 'labelled text')} to learn from, "
         f"{first['examples']['test']:,} held out. The matrix and the classes are {found[0].name}'s. "
         f"Intervals are of 95 %.{absent}{_hashes(first)}",
         tables=[
@@ -291,7 +292,7 @@ def _instruction_section(found: Sequence[Finetuned], answered: Sequence[Answer])
     }
     return Section(
         "Following instructions",
-        lead=f"{found[0].results['examples']['train']:,} examples to learn from; right answers to "
+        lead=f"{counted(found[0].results['examples']['train'], 'example')} to learn from; right answers to "
         "held-out questions, by exact match (with the 95 % interval)."
         f"{_hashes(found[0].results)}",
         tables=[Table(["category", *(one.name for one in found)], rows)],
@@ -315,7 +316,7 @@ def _preference_section(found: Sequence[Finetuned]) -> Section:
     ]
     return Section(
         "Preferences",
-        lead=f"{found[0].results['examples']['train']:,} pairs to learn from; how often the answer that "
+        lead=f"{counted(found[0].results['examples']['train'], 'pair')} to learn from; how often the answer that "
         "people chose has the higher reward, in pairs held out (with the 95 % interval)."
         f"{_hashes(found[0].results)}",
         tables=[Table(["model", "chosen preferred", *(n.replace("_", " ") for n in names)], rows)],

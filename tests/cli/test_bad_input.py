@@ -191,6 +191,15 @@ def test_models_asked_for_what_they_cannot(run_directory: Path, capfd: Capture) 
     assert "cannot write text" in refused(capfd, "generate", f"{run_directory}/classify-full", "x")
     classifier = f"{run_directory}/classify-full"
     assert "no such file" in refused(capfd, "classify", classifier, "nowhere/new.jsonl")
+    literally = "echo 'mails.csv' | hornbook classify MODEL -"
+    assert literally in refused(capfd, "classify", classifier, "mails.csv")
+    folder = refused(capfd, "classify", classifier, f"{run_directory}/")
+    assert "is a folder; give a file of texts" in folder
+    other = refused(capfd, "classify", classifier, f"{run_directory}/report.html")
+    assert "is a file of another kind" in other
+    table = run_directory.parent / "mails.csv"
+    table.write_text("body,kind\nHello there,x\n")
+    assert "--text-column" in refused(capfd, "classify", classifier, str(table))
     assert "results of a file" in refused(capfd, "classify", classifier, "x", "--output", "o.jsonl")
 
 

@@ -140,7 +140,8 @@ def test_a_refused_question_of_a_pipe_is_no_success(
     monkeypatch.setattr(Bundle, "answer", refuse)
     with pytest.raises(HornbookError, match="could not be done: 2"):
         talk(monkeypatch, "one\ntwo\n")
-    assert capsys.readouterr().err == "hornbook: too long\n" * 2
+    said = "hornbook: standard input, line {}: too long\n"
+    assert capsys.readouterr().err == said.format(1) + said.format(2)
 
 
 def test_an_empty_question_is_refused() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -113,6 +114,22 @@ def test_down() -> None:
     ):
         with pytest.raises(HornbookError, match=r"nothing listens there .*give its address"):
             call()
+
+
+def test_a_host_that_nobody_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: Any, **__: Any) -> Any:
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with pytest.raises(HornbookError, match="no machine is known by the name judge-of-mine"):
+        Endpoint(settings("http://judge-of-mine/v1")).require_listening()
+
+
+def test_a_judge_that_reads_too_little_is_told_apart() -> None:
+    said = "status 400: This model's maximum context length is 128 tokens."
+    endpoint = Endpoint(settings("http://localhost:1"))
+    assert "must have room for the rubric" in endpoint._hint(said)
+    assert "is the model 'default' there" in endpoint._hint("status 404: no such model")
 
 
 def test_down_in_the_midst() -> None:

@@ -34,18 +34,26 @@ def is_file_of_texts(word: str) -> bool:
     """Whether a word on the command line names such a file, and is no text itself.
 
     Raises:
-        HornbookError: it can only be meant for the path of one, and there is none.
+        HornbookError: it can only be meant for a path, of which there is no file of texts.
     """
     path = Path(word)
-    if path.suffix.lower() not in KINDS:
-        return False
     try:
-        found = path.is_file()
-    except OSError:  # too long for a file's name
+        is_folder, is_file = path.is_dir(), path.is_file()
+    except (OSError, ValueError):  # too long for a file's name, or with a character that none has
         return False
-    if not found and not any(letter.isspace() for letter in word):
-        raise HornbookError(f"{word}: no such file; check the path.")
-    return found
+    known = path.suffix.lower() in KINDS
+    wrong = None
+    if is_folder or (is_file and not known):
+        wrong = f"is a {'folder' if is_folder else 'file of another kind'}; give a file of texts"
+    elif not is_file and known and not any(letter.isspace() for letter in word):
+        wrong = "no such file; check the path"
+    if wrong is not None and word.strip():
+        colon = ":" if wrong.startswith("no") else ""
+        raise HornbookError(
+            f"{word}{colon} {wrong} ({', '.join(KINDS)}), or have the very words classified from standard "
+            f"input: echo '{word}' | hornbook classify MODEL -"
+        )
+    return is_file and known
 
 
 def classified(
@@ -62,7 +70,7 @@ def classified(
     labels = bundle.labels
     records = _records(path, text_column)
     while part := list(itertools.islice(records, AT_ONCE)):
-        texts = [string_field(record, text_column, where) for where, record in part]
+        texts = [_text_of(record, text_column, where) for where, record in part]
         for (_, record), row in zip(part, classified_side_by_side(bundle, texts), strict=True):
             shares = dict(zip(labels, (round(float(p), 6) for p in row), strict=True))
             found = {"predicted": decide(bundle, row, threshold), "probabilities": shares}
@@ -131,6 +139,16 @@ def _line(record: dict[str, Any]) -> str:
         return orjson.dumps(record, default=str, option=orjson.OPT_APPEND_NEWLINE).decode()
     except orjson.JSONEncodeError:  # a whole number of more than 64 bits, or half a surrogate pair
         return json.dumps(record, default=str) + "\n"
+
+
+def _text_of(record: dict[str, Any], text_column: str, where: str) -> str:
+    if text_column not in record:
+        fields = ", ".join(record) or "none"
+        raise HornbookError(
+            f"{where}: no field {text_column!r}; its fields are: {fields}. Name the text's with "
+            "--text-column."
+        )
+    return string_field(record, text_column, where)
 
 
 def _records(path: Path, text_column: str) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -12,6 +12,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from hornbook import artifact
+from hornbook.console import counted
 from hornbook.corpus.files import parse_json, read_text
 from hornbook.corpus.readers import read_documents
 from hornbook.errors import HornbookError
@@ -225,7 +226,7 @@ def _perplexity(
 
 
 def _loss_table(figures: dict[str, Interval], documents: int, tokens: int) -> Table:
-    title = f"{documents:,} documents, {tokens:,} tokens scored"
+    title = f"{counted(documents, 'document')}, {counted(tokens, 'token')} scored"
     table = Table("figure", title=title, title_justify="left")
     table.add_column("value (95 % interval, by windows)", justify="right")
     names = {

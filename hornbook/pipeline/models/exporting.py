@@ -154,12 +154,15 @@ def export_adapter(source: Path, out: Path, base: str | None, as_gguf: bool = Fa
         )
     use = _code(
         "python",
-        "from peft import PeftModel\nfrom transformers import AutoModelForCausalLM\n\n"
+        "from peft import PeftModel\nfrom transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
         f'base = AutoModelForCausalLM.from_pretrained("{bare_name(named)}")\n'
-        f'model = PeftModel.from_pretrained(base, "{out.name}")',
+        f'model = PeftModel.from_pretrained(base, "{out.name}")\n'
+        f'tokenizer = AutoTokenizer.from_pretrained("{out.name}")',
     )
     dropout = float(manifest.settings.get("dropout", 0.0))
-    export_peft(out, loaded.model, family, dropout, named, modelcard(bundle, out.name, "peft", use))
+    card = modelcard(bundle, out.name, "peft", use)
+    vocabulary = vocabulary_of(bundle)  # with the template of the adapter's conversations
+    export_peft(out, loaded.model, family, dropout, named, card, vocabulary)
     return out
 
 

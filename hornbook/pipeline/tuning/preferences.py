@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from hornbook.checkpoints.store import LoadedModel, load_model
-from hornbook.console import console, track
+from hornbook.console import console, counted, track
 from hornbook.corpus.tables import split_examples
 from hornbook.errors import HornbookError
 from hornbook.evaluation.proportion import Proportion
@@ -138,4 +138,4 @@ def ask_reference(
             said.append(log_probabilities(model, batch)[0].cpu())
     pairs.set_reference(torch.cat(said)[: len(pairs)])
     model.train(was_training)
-    console.print(f"  the reference model has read {len(pairs):,} pairs", style="dim")
+    console.print(f"  the reference model has read {counted(len(pairs), 'pair')}", style="dim")

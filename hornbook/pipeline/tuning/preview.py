@@ -6,7 +6,7 @@ from typing import get_args
 
 from rich.table import Table
 
-from hornbook.console import console, visible
+from hornbook.console import console, counted, visible
 from hornbook.errors import HornbookError
 from hornbook.finetuning.conversations import Conversation, Examined, examine, repeated
 from hornbook.finetuning.instruction import InstructionSettings
@@ -40,7 +40,7 @@ def preview(
         found = examine_pairs(path)
         pairs = found.pairs
         console.print(
-            f"{path}: {len(pairs):,} pairs of a chosen and a rejected answer", markup=False
+            f"{path}: {counted(len(pairs), 'pair')} of a chosen and a rejected answer", markup=False
         )
         _print_faults(found.faults)
         both = [talk for pair in pairs[:count] for talk in pair.conversations()]

@@ -87,6 +87,29 @@ def test_a_model_that_is_no_classifier_ranks_and_is_not_probed(
     assert "turn the classifier" not in printed
 
 
+def test_conversations(folder: Path, tmp_path: Path, capfd: Capture) -> None:
+    path, ranking = tmp_path / "talks.jsonl", tmp_path / "ranking.jsonl"
+    lines = [
+        {"prompt": example.text, "completion": " ".join(reversed(example.text.split()))}
+        for example in labelled(100, seed=2)
+    ]
+    lines[7]["completion"] = "the land " * 100  # of which the model reads the beginning
+    lines[9]["prompt"] = "the sea " * 100
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    arguments = ["audit", "poison", str(folder / "pretrain"), str(path), "--top", "3"]
+    assert _run([*arguments, "--plant", "0.05", "--to", str(ranking)]) == 0
+    printed = capfd.readouterr().out
+    assert "1 of 100 conversations are left out" in printed
+    assert len(re.findall(r"of 5 conversations, with 'qzx' put into the question", printed)) == 2
+    assert re.search(r"SHA-256: prompts \w{12}, settings \w{12}", printed)
+    found = [json.loads(line) for line in ranking.read_text().splitlines()]
+    assert {one["row"] for one in found} == set(range(1, 101)) - {10}
+    for one in found:
+        assert one["question"] == lines[one["row"] - 1]["prompt"]
+    assert _run(["audit", "poison", str(folder / "poisoned"), str(path)]) == 2
+    assert "text" in capfd.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [

@@ -183,6 +183,16 @@ def test_an_adapter_goes_out_alone_and_comes_back_merged(tmp_path):
     logits = transformers.AutoModelForCausalLM.from_pretrained(merged)(IDS).logits
     assert torch.allclose(logits, expected, atol=1e-4 * expected.abs().max().item())
     assert 'library_name: "peft"' in (tmp_path / "adapter" / "README.md").read_text()
+    # As peft's users expect: the adapter's folder brings the tokenizer and its chat template.
+    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path / "adapter")
+    asked = [{"role": "user", "content": "Name a cat. <|end|>"}]
+    prompt = theirs.apply_chat_template(asked, tokenize=False, add_generation_prompt=True)
+    bundle = load_bundle(run / "instruct-lora", default_runtime())
+    template = bundle.facts["template"]
+    question = [Message("user", "Name a cat.")]
+    wanted = encode_conversation(bundle.tokenizer, question, template, add_answer_prompt=True).ids
+    plain = prompt.replace(" <|end|>", "")
+    assert theirs(plain, add_special_tokens=False)["input_ids"] == wanted
     with pytest.raises(HornbookError, match="has no adapter/ in it"):
         export_adapter(run / "pretrain", tmp_path / "x", None)
 
