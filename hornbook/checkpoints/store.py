@@ -32,7 +32,8 @@ from hornbook.checkpoints.shards import is_sharded, read_whole
 from hornbook.config import validate
 from hornbook.errors import HornbookError
 from hornbook.model.config import ModelConfig
-from hornbook.model.transformer import Transformer
+from hornbook.model.transformer import Transformer, shapes_of
+from hornbook.model.undrawn import Undrawn
 
 KIND = "checkpoint"
 WEIGHTS, OPTIMIZER = "model.safetensors", "optimizer.safetensors"
@@ -236,14 +237,14 @@ def load_model(directory: Path, device: torch.device | str = "cpu") -> LoadedMod
     config = validate(ModelConfig, described["model"], source)
     facts = described.get("facts", {})
     if torch.device(device).type == "meta":
-        with torch.device("meta"):
-            return LoadedModel(Transformer(config).eval(), manifest, facts, directory)
+        return LoadedModel(shapes_of(config).eval(), manifest, facts, directory)
     tensors = _read_tensors(directory, WEIGHTS, manifest)
-    with torch.random.fork_rng(devices=[]):  # a new model draws weights, here to be overwritten
+    with Undrawn():  # all is read
         model = Transformer(config)
     if "labels" in facts:
         bias = "head.bias" in tensors
-        model.head = nn.Linear(config.embed_dim, len(facts["labels"]), bias=bias)
+        with Undrawn():
+            model.head = nn.Linear(config.embed_dim, len(facts["labels"]), bias=bias)
     _fill(model, tensors, directory / WEIGHTS)
     return LoadedModel(model.to(device).eval(), manifest, facts, directory)
 

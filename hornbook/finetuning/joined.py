@@ -16,7 +16,7 @@ from hornbook.checkpoints.families.weights import Place
 from hornbook.errors import HornbookError
 from hornbook.finetuning.lora import LoRALinear, lora_layers
 from hornbook.model.config import ModelConfig
-from hornbook.model.transformer import Transformer
+from hornbook.model.transformer import Transformer, shapes_of
 
 InOrder = Callable[[str, Tensor], Tensor]
 """From a layer's name and rows that belong to its outputs to the same rows in another order."""
@@ -71,8 +71,7 @@ def joined_layers(
 
 def weight_places(config: ModelConfig, family: Family) -> Iterator[tuple[Place, list[str]]]:
     """The family's matrices, each with the names of the layers of ours that it holds."""
-    with torch.device("meta"):
-        shapes = Transformer(config)
+    shapes = shapes_of(config)
     for place in family.places(shapes, config):
         if place.theirs.endswith(WEIGHT):
             yield place, [name.removesuffix(WEIGHT) for name in place.ours]

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hornbook.model.config import ModelConfig
+from hornbook.model.dropout import Dropout, dropped
 from hornbook.model.kv_cache import LayerCache
 from hornbook.model.norm import build_norm
 from hornbook.model.rotary import Rotation, rotate
@@ -51,7 +52,7 @@ class MultiHeadAttention(nn.Module):
         self.window = config.window_of(layer)
         self.softcap = config.attention_softcap
         self.weight_dropout = config.dropout
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(
         self,
@@ -251,7 +252,7 @@ def attend_plainly(
     elif query.shape[2] > 1:
         mask = torch.zeros_like(scores[0, 0]).masked_fill(~_visible(query, key), -torch.inf)
         scores = scores + mask  # (batch, heads, tokens, all tokens)
-    weights = F.dropout(scores.softmax(dim=-1), dropout)
+    weights = dropped(scores.softmax(dim=-1), dropout)
     return weights @ value
 
 

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from hornbook.errors import HornbookError
 from hornbook.model.config import ModelConfig
+from hornbook.model.dropout import Dropout
 
 SHIFT = 0.5
 """How much of a token's vector the next token starts with, where there is a token shift."""
@@ -39,7 +40,7 @@ class Embedding(nn.Module):
         self.shift = nn.Parameter(torch.empty(config.embed_dim)) if config.token_shift else None
         self.ngram = NGramEmbedding(config) if config.ngram_order > 1 else None
         self.scale = config.embed_dim**0.5 if config.scaled_embeddings else None
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

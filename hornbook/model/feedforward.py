@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hornbook.model.config import GATED, ModelConfig
+from hornbook.model.dropout import Dropout
 
 Curve = Callable[[Tensor], Tensor]
 
@@ -41,7 +42,7 @@ class FeedForward(nn.Module):
         self.curve: Curve = {"gelu": gelu, "gelu_exact": exact_gelu, "relu2": squared_relu}[
             config.mlp
         ]
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """Float (..., embed_dim) in and out."""
@@ -64,7 +65,7 @@ class GatedFeedForward(nn.Module):
         self.down = nn.Linear(width, config.embed_dim, bias=config.bias)
         curves: dict[str, Curve] = {"swiglu": F.silu, "geglu": gelu}
         self.curve = curves[config.mlp]
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """Float (..., embed_dim) in and out."""

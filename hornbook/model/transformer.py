@@ -17,6 +17,7 @@ from hornbook.model.kv_cache import KVCache, LayerCache
 from hornbook.model.norm import NORMS, build_norm
 from hornbook.model.rotary import LongRopeScaling, RotaryEmbedding, Rotation
 from hornbook.model.rows_cache import RowsCache, RowsLayerCache
+from hornbook.model.undrawn import Undrawn
 
 INIT_STD = 0.02
 """Standard deviation of fresh weights, GPT-2's."""
@@ -312,6 +313,12 @@ def _uniform(bound: float, weight: Tensor, generator: torch.Generator | None) ->
 
 def _zeros(weight: Tensor, generator: torch.Generator | None) -> None:
     nn.init.zeros_(weight)
+
+
+def shapes_of(config: ModelConfig) -> Transformer:
+    """A model of shapes alone, on the meta device: it takes no memory, and no time to speak of."""
+    with torch.device("meta"), Undrawn():
+        return Transformer(config)
 
 
 def count_parameters(model: nn.Module) -> int:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from hornbook.model.config import ModelConfig
-from hornbook.model.transformer import Transformer
+from hornbook.model.transformer import Transformer, shapes_of
 from hornbook.runtime import Runtime
 from hornbook.training.acceleration import accelerate
 from hornbook.training.optimizer import Optimizer
@@ -42,8 +42,7 @@ def state_bytes(
     config: ModelConfig, settings: TrainingSettings, dtype: torch.dtype
 ) -> tuple[int, int]:
     """Bytes of a model's parameters, and of its optimizer's sums; no memory is taken."""
-    with torch.device("meta"):
-        shapes = Transformer(config)
+    shapes = shapes_of(config)
     optimizer = Optimizer(shapes, settings, dtype).state_dict().values()
     return sum(p.nbytes for p in shapes.parameters()), sum(t.nbytes for t in optimizer)
 

@@ -12,7 +12,7 @@ from hornbook.model.transformer import SoftcappedHead, Transformer
 from hornbook.sampling.batch import IGNORE, Batch
 from hornbook.training.chunks import loss_in_chunks
 from hornbook.training.frozen_head import frozen_head_loss
-from hornbook.training.head_loss import head_loss, loss_in_cache
+from hornbook.training.head_loss import head_loss, loss_alone, loss_in_cache
 
 CPU_LOGITS_AT_ONCE = 2**20
 """4 MiB of float32, which stay in the cache: quicker than a whole batch's logits in memory."""
@@ -147,6 +147,8 @@ def _nll(rows: Tensor, head: nn.Linear, targets: Tensor) -> Tensor:
         return _nll_of_chunk(rows, head, targets)
     chunk = _rows_at_once(head, rows)
     if not torch.is_grad_enabled():
+        if rows.device.type == "cpu" and type(head) is nn.Linear and head.bias is None:
+            return loss_alone(rows, head.weight, targets)
         losses = [_nll_of_chunk(r, head, t) for r, t in _chunks(rows, targets, chunk)]
         return torch.stack(losses).sum()
     if _is_plain(head):

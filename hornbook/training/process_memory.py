@@ -18,7 +18,7 @@ import torch
 
 from hornbook.config import validate
 from hornbook.model.config import ModelConfig
-from hornbook.model.transformer import Transformer
+from hornbook.model.transformer import Transformer, shapes_of
 from hornbook.runtime import Runtime, RuntimeSettings, choose_runtime
 from hornbook.training.acceleration import accelerate
 from hornbook.training.flops import training_flops
@@ -75,8 +75,7 @@ def process_peak(
 
 
 def _rows_in_time(config: ModelConfig, layers: int, width: int) -> int:
-    with torch.device("meta"):
-        model = Transformer(config.model_copy(update={"n_layers": layers}))
+    model = shapes_of(config.model_copy(update={"n_layers": layers}))
     return max(1, int(MOST_FLOPS / (training_flops(model, width) * width)))
 
 

@@ -57,3 +57,27 @@ def test_nothing_trained_is_a_loss_of_zero(way: Callable[..., Tensor]) -> None:
     loss.backward()
     assert loss.item() == 0
     assert float(model.head.weight.grad.abs().max()) == 0
+
+
+@pytest.mark.parametrize("at_once", [2**20, VOCAB * 9])
+def test_the_loss_alone_is_the_loss_of_training(
+    monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr(module, "CPU_BYTES_AT_ONCE", 4 * at_once)
+    monkeypatch.setattr(module, "IN_CACHE", at_once // 4)
+    rows, weight = torch.randn(37, 16), torch.randn(VOCAB, 16)
+    targets = torch.randint(VOCAB, (37,))
+    alone = module.loss_alone(rows, weight, targets)
+    exact = torch.nn.functional.cross_entropy(
+        rows.double() @ weight.double().t(), targets, reduction="sum"
+    )
+    torch.testing.assert_close(alone.double(), exact, rtol=1e-6, atol=0)
+
+
+def test_a_large_vocabulary_is_done_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, weight = torch.randn(6, 16), torch.randn(VOCAB, 16)
+    targets = torch.randint(VOCAB, (6,))
+    whole = module.chunk_loss_in_cache(rows, weight, targets)
+    monkeypatch.setattr(module, "WEIGHT_ROWS_AT_ONCE", 7)
+    for mine, theirs in zip(module.chunk_loss_in_cache(rows, weight, targets), whole, strict=True):
+        torch.testing.assert_close(mine, theirs)

@@ -18,7 +18,7 @@ from hornbook.checkpoints.loading.tensors import TensorSource, open_tensors
 from hornbook.checkpoints.loading.text_part import HEAD, TextPart, reads_images, text_config
 from hornbook.errors import HornbookError
 from hornbook.model.config import ModelConfig
-from hornbook.model.transformer import Transformer
+from hornbook.model.transformer import Transformer, shapes_of
 
 CONFIG = "config.json"
 
@@ -93,8 +93,7 @@ def load_folder(
     source = str(path / CONFIG)
     family = family_of(tree, source)
     config = family.read(tree, source)
-    with torch.device("meta"):
-        model = Transformer(config)
+    model = shapes_of(config)
     fill(model, config, family, tensors, path, torch.device(device), dtype)
     dtypes = {tensors.dtype(name) for name in tensors.names()}
     stored = dtypes.pop() if len(dtypes) == 1 else torch.float32

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import torch
 from rich.console import Group, RenderableType
 from rich.table import Table
 
@@ -10,7 +9,7 @@ from hornbook.checkpoints.loading.hub import is_hub_model
 from hornbook.console import console
 from hornbook.model.config import ModelConfig
 from hornbook.model.presets import PRESETS, ModelSettings, resolve
-from hornbook.model.transformer import Transformer, count_parameters
+from hornbook.model.transformer import Transformer, count_parameters, shapes_of
 from hornbook.pipeline.models.bundle import default_runtime, load_bundle
 from hornbook.training.flops import forward_flops, training_flops
 from hornbook.training.memory_needs import memory_needs
@@ -31,8 +30,7 @@ def inspect_model(
     """
     if what in PRESETS or not (is_hub_model(what) or "/" in what or Path(what).exists()):
         config = resolve(ModelSettings(preset=what), vocab_size)
-        with torch.device("meta"):  # shapes without memory: the largest preset shows at once
-            model = Transformer(config)
+        model = shapes_of(config)  # without memory: the largest preset shows at once
         facts: dict[str, str] = {"preset": what}
     else:
         bundle = load_bundle(Path(what), default_runtime())

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from hornbook.inference.weights import Weights, laid_out, prepared
+from hornbook.model.transformer import Transformer
 from hornbook.pipeline.models.adapted import load_with_adapter
 from hornbook.pipeline.models.bundle import Bundle, load_bundle
 from hornbook.runtime import Runtime, RuntimeSettings, choose_runtime
@@ -34,8 +35,16 @@ def open_to_write(
         bundle = load_bundle(path, runtime)
     else:
         bundle = load_with_adapter(path, adapter, runtime)
-    narrow: Weights = "bfloat16" if runtime.dtype == torch.bfloat16 else "float32"
-    chosen = weights or narrow
+    chosen = weights or _narrow(runtime)
     model = bundle.model
     model = laid_out(model) if chosen == "float32" else prepared(model, chosen)
     return replace(bundle, model=model, runtime=replace(runtime, dtype=torch.float32))
+
+
+def ready_to_write(model: Transformer, runtime: Runtime) -> Transformer:
+    """A model in memory as `open_to_write` has it, beside the one given, which stays as it is."""
+    return prepared(model, _narrow(runtime))
+
+
+def _narrow(runtime: Runtime) -> Weights:
+    return "bfloat16" if runtime.dtype == torch.bfloat16 else "float32"

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from hornbook.console import console
 from hornbook.model.config import ModelConfig
-from hornbook.model.transformer import Transformer, count_parameters
+from hornbook.model.transformer import Transformer, count_parameters, shapes_of
 from hornbook.pipeline.pretraining.amounts import Amounts
 from hornbook.pipeline.pretraining.starting import starting_config
 from hornbook.pipeline.recipe import Recipe
@@ -112,8 +112,7 @@ def estimate(recipe: Recipe, amounts: Amounts) -> Estimate:
     runtime = choose_runtime(recipe.runtime)
     config = starting_config(recipe.model, amounts.vocab_size)
     plan, width = _plan(recipe, amounts, config)
-    with torch.device("meta"):  # shapes only
-        shapes = Transformer(config)
+    shapes = shapes_of(config)
     parameter_bytes, optimizer_bytes = state_bytes(config, recipe.training, runtime.dtype)
     fits = 2 * parameter_bytes + optimizer_bytes < _free(runtime)
     return Estimate(

@@ -108,6 +108,8 @@ class Fitted:
     """Arithmetic of a token, and the device's peak."""
     checkpoint: Path | None = None
     """Where the model's weights are already stored, as they are."""
+    sample: str | None = None
+    """What `Task.sample` gave of these weights, in the main process, if it was asked at the end."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -150,6 +152,7 @@ def fit(task: Task, folder: Path, runtime: Runtime, parallel: Parallel = ALONE) 
     with hold_interrupt() as interrupt, run.saver:
         while not run.ended:  # once, and once more after each loss spike
             run.train(interrupt)
+        run.recorder.close()  # while the last checkpoint is being written
     return run.finish()
 
 
@@ -174,6 +177,7 @@ class _Fit:
         self.done, self.position, self.seconds = 0, 0, 0.0
         self.scores: list[tuple[int, Score]] = []
         self.saved: tuple[int, int] | None = None
+        self.sample: tuple[int, str] | None = None
         self._resume()
         if self.guard and self.guard.empty:
             self.guard.snapshot(self.done)
@@ -325,7 +329,8 @@ class _Fit:
         """Let the main process write a piece of text, with the whole model."""
         model = self.parallel.gather(self.task.model)
         if self.parallel.is_main:
-            self.recorder.sample(step, sample(model))
+            self.sample = step.index, sample(model)
+            self.recorder.sample(step, self.sample[1])
         self.parallel.barrier()
 
     def _save(self, due: bool = True) -> None:
@@ -399,13 +404,14 @@ class _Fit:
         if held_out is not None and (score is None or score.rows is None):
             score = self._evaluate(held_out)
         model, trained = self.parallel.gather(self.task.model).eval(), self.task.model.eval()
-        self.recorder.close()
         tokens = self.done * self.plan.tokens_per_batch
         as_stored = best in (None, last) or self.task.at_end is None
         stored = (best or last) if self.alone and as_stored else None
         asked = _hash(held_out) if held_out is not None and self.parallel.is_main else ""
         counts = self.done, score, asked, tokens
-        return Fitted(model, trained, *counts, self.seconds, self.cost, stored)
+        wrote = self.sample if best in (None, last) else None
+        sample = wrote[1] if wrote is not None and wrote[0] == self.done else None
+        return Fitted(model, trained, *counts, self.seconds, self.cost, stored, sample)
 
 
 def _hash(held_out: Loader | Mapping[str, Loader]) -> str:

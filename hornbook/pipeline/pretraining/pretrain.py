@@ -14,7 +14,7 @@ from hornbook.evaluation.intervals import read_interval
 from hornbook.evaluation.units import Measured, hash_samples, score_intervals, units_of
 from hornbook.inference.text import complete
 from hornbook.model.config import ModelConfig
-from hornbook.model.transformer import Transformer, count_parameters
+from hornbook.model.transformer import Transformer, count_parameters, shapes_of
 from hornbook.pipeline.context import Context, Part
 from hornbook.pipeline.corpora.datasets import (
     describe_dataset,
@@ -27,6 +27,7 @@ from hornbook.pipeline.corpora.datasets import (
 )
 from hornbook.pipeline.models.bundle import MODEL, save_bundle
 from hornbook.pipeline.models.foreign import kept_facts
+from hornbook.pipeline.models.writing import ready_to_write
 from hornbook.pipeline.pretraining.fit import Task, fit
 from hornbook.pipeline.pretraining.starting import start_in_parts, starting_config, starting_model
 from hornbook.pipeline.workspace import announce, finish, finished, results_of
@@ -110,8 +111,7 @@ def headline(results: dict[str, Any]) -> str:
 def _train(context: Context, config: ModelConfig, folder: Path) -> dict[str, Any]:
     runtime, tokenizer = context.runtime, context.tokenizer
     seed, base = torch.Generator().manual_seed(context.recipe.runtime.seed), context.base
-    with torch.device("meta"):
-        model = Transformer(config)
+    model = shapes_of(config)
     parallel = make_parallel(context.recipe.parallel, runtime, model)
     if not parallel.divides:
         model = starting_model(config, base, seed)
@@ -150,6 +150,11 @@ def _train(context: Context, config: ModelConfig, folder: Path) -> dict[str, Any
     model, held_out = fitted.model, _score(context, config, fitted.trained, parallel)
     measured = None if held_out is None else held_out.units()
 
+    def written(prompt: str) -> str:
+        if prompt == prompts[0] and fitted.sample is not None:
+            return fitted.sample.removeprefix(prompt)
+        return _continue(context, model, prompt)
+
     def write() -> dict[str, Any]:
         results: dict[str, Any] = {
             **fitted.as_dict(),
@@ -157,7 +162,7 @@ def _train(context: Context, config: ModelConfig, folder: Path) -> dict[str, Any
             "runtime": runtime.reason,
             **({} if held_out is None else {"held_out": held_out.as_dict()}),
             **mixture_facts(train, fitted.steps),
-            "samples": [[prompt, _continue(context, model, prompt)] for prompt in prompts],
+            "samples": [[prompt, written(prompt)] for prompt in prompts],
         }
         facts = {"task": STAGE, **(kept_facts(context.base.facts) if context.base else {})}
         save_bundle(folder, model, tokenizer, facts, fitted.checkpoint)
@@ -169,7 +174,7 @@ def _train(context: Context, config: ModelConfig, folder: Path) -> dict[str, Any
 def _continue(context: Context, model: Transformer, prompt: str) -> str:
     wanted = context.recipe.generation
     few = wanted.model_copy(update={"max_new_tokens": min(wanted.max_new_tokens, SAMPLE_TOKENS)})
-    return complete(model, context.tokenizer, prompt, few)
+    return complete(ready_to_write(model, context.runtime), context.tokenizer, prompt, few)
 
 
 def held_out_prompts(context: Context) -> list[str]:

@@ -18,6 +18,7 @@ from hornbook.errors import HornbookError
 from hornbook.model.config import ModelConfig
 from hornbook.model.presets import ModelSettings, changes_in, resolve
 from hornbook.model.transformer import Transformer
+from hornbook.model.undrawn import Undrawn
 from hornbook.pipeline.models.bundle import (
     ADAPTER,
     MODEL,
@@ -89,9 +90,12 @@ def starting_model(
     config: ModelConfig, base: LoadedModel | None, generator: torch.Generator
 ) -> Transformer:
     """A model to train on the CPU: with fresh weights, or the base's."""
-    model = Transformer(config, generator)
+    with Undrawn():
+        model = Transformer(config)
     if base is not None:
         load_weights(base.directory, model)
+    else:
+        model.initialize(generator)
     return model
 
 
