@@ -26,7 +26,7 @@ from hornbook.pipeline.tuning.followers import finetune_followers
 from hornbook.pipeline.tuning.preferences import finetune_preferrers
 from hornbook.pipeline.tuning.preview import preview
 from hornbook.pipeline.tuning.questions import ask_some
-from hornbook.pipeline.workspace import Workspace
+from hornbook.pipeline.workspace import RECIPE, Workspace
 from hornbook.processes import ONE, Processes, joined_processes
 from hornbook.runtime import Runtime, RuntimeSettings
 from hornbook.tokenizing.tokenizer import Tokenizer
@@ -47,11 +47,12 @@ def run(recipe: Recipe, goal: Goal = "all") -> Path:
     with (
         joined_processes(recipe.runtime.device, recipe.parallel.timeout) as processes,
         workspace.lock() if processes.is_main else contextlib.nullcontext(),
+        workspace.as_it_was() if processes.is_main else contextlib.nullcontext(),
     ):
         check_examples(recipe, goal, processes.world_size)  # now, not after an hour of pre-training
         if processes.is_main:
             require_trackers(recipe.run.trackers)
-            write_text(workspace.directory / "recipe.toml", to_toml(recipe))
+            write_text(workspace.directory / RECIPE, to_toml(recipe))
         context = processes.main_first(lambda: _up_to_tokens(recipe, workspace, processes, goal))
 
         outcome = Outcome(pretrain(context) if recipe.pretrains(goal) else as_it_is(context))

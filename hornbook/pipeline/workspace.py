@@ -3,6 +3,7 @@
 import contextlib
 import json
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -26,6 +27,12 @@ SOURCES = "sources"
 """The folder of the corpora and token stores of a mixture, one folder for each."""
 PREVIOUS = "previous"
 """The folder of results that other settings made."""
+STEPPED_ASIDE = ".former"
+"""The folder of results that make room for a training which has not done a step yet."""
+RECIPE = "recipe.toml"
+"""The settings of the last command, resolved."""
+BEFORE_A_STEP = {KEY, "micro-batch.json", "metrics.jsonl"}
+"""What a training's folder may hold before its first step; the last one empty."""
 
 T = TypeVar("T")
 
@@ -100,13 +107,62 @@ class Workspace:
         return read(path) if made is None else made
 
     def resumable(self, stage: str, settings: Mapping[str, Any], inputs: Mapping[str, str]) -> Path:
-        """The folder of a training stage: half done or complete if these made it, else empty."""
+        """The folder of a training stage: half done or complete if these made it, else empty.
+
+        What stood there only steps aside, see `as_it_was`.
+        """
         path, key = self.directory / stage, _key(settings, inputs)
+        self._decide(stage)
         if _read_key(path) != key:
-            self._set_aside(path)
+            if path.is_dir() and not _came_to_nothing(path):
+                former = self.directory / STEPPED_ASIDE / stage
+                former.parent.mkdir(exist_ok=True)
+                path.rename(former)
+            shutil.rmtree(path, ignore_errors=True)
             path.mkdir()
             _write_key(path, key)
         return path
+
+    @contextlib.contextmanager
+    def as_it_was(self) -> Iterator[None]:
+        """A training that ends inside the block before its first step leaves the run as it was.
+
+        So it is with settings or data that are refused late: the former result is put back, and with
+        it the recipe. Else it moves to previous/.
+        """
+        recipe = self.directory / RECIPE
+        text = recipe.read_bytes() if recipe.is_file() else None
+        trained = self._trained()
+        try:
+            yield
+        finally:
+            for stage in self._stepped_aside():
+                self._decide(stage)
+            refused = isinstance(sys.exc_info()[1], HornbookError)
+            if refused and text is not None and trained and self._trained() == trained:
+                artifact.write_text(recipe, text.decode())
+
+    def _stepped_aside(self) -> list[str]:
+        folder = self.directory / STEPPED_ASIDE
+        return sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
+
+    def _decide(self, stage: str) -> None:
+        """Put a result that stepped aside back if nothing has come in its place, else to previous/."""
+        path, former = self.directory / stage, self.directory / STEPPED_ASIDE / stage
+        if not former.is_dir():
+            return
+        if _came_to_nothing(path):
+            shutil.rmtree(path, ignore_errors=True)
+            former.rename(path)
+        else:
+            self._to_previous(former)
+        if not any(former.parent.iterdir()):
+            former.parent.rmdir()
+
+    def _trained(self) -> dict[str, Any]:
+        """The trainings that have done a step, by their keys."""
+        folders = [path for path in self.directory.iterdir() if (path / KEY).is_file()]
+        return {path.name: _read_key(path) for path in folders if not _came_to_nothing(path)}
 
     def _set_aside(self, path: Path) -> None:
         """Move an older result to previous/: other settings made it, and it may still be wanted.
@@ -117,10 +173,20 @@ class Workspace:
         if path.is_dir() and [entry.name for entry in path.iterdir()] == [KEY]:
             shutil.rmtree(path)
         if path.exists():
-            aside = self.directory / PREVIOUS / path.name
-            shutil.rmtree(aside, ignore_errors=True)
-            aside.parent.mkdir(exist_ok=True)
-            path.rename(aside)
+            self._to_previous(path)
+
+    def _to_previous(self, path: Path) -> None:
+        aside = self.directory / PREVIOUS / path.name
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.parent.mkdir(exist_ok=True)
+        path.rename(aside)
+
+
+def _came_to_nothing(path: Path) -> bool:
+    """Whether a training's folder is not there, or no step was done in it."""
+    entries = list(path.iterdir()) if path.is_dir() else []
+    wrote = any(entry.suffix == ".jsonl" and entry.stat().st_size for entry in entries)
+    return not wrote and {entry.name for entry in entries} <= BEFORE_A_STEP
 
 
 def finished(path: Path) -> dict[str, Any] | None:

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hornbook.divided import is_divided
 from hornbook.errors import HornbookError
 from hornbook.model.transformer import SoftcappedHead, Transformer
 from hornbook.sampling.batch import IGNORE, Batch
@@ -147,7 +148,7 @@ def _nll(rows: Tensor, head: nn.Linear, targets: Tensor) -> Tensor:
         return _nll_of_chunk(rows, head, targets)
     chunk = _rows_at_once(head, rows)
     if not torch.is_grad_enabled():
-        if rows.device.type == "cpu" and type(head) is nn.Linear and head.bias is None:
+        if rows.device.type == "cpu" and _is_one_matrix(head):
             return loss_alone(rows, head.weight, targets)
         losses = [_nll_of_chunk(r, head, t) for r, t in _chunks(rows, targets, chunk)]
         return torch.stack(losses).sum()
@@ -180,7 +181,13 @@ def _is_plain(head: nn.Linear) -> bool:
     """Whether it is one trained matrix, whole in this process."""
     weight = head.weight
     trained_whole = type(weight) is nn.Parameter and weight.requires_grad
-    return type(head) is nn.Linear and trained_whole and head.bias is None
+    return trained_whole and _is_one_matrix(head)
+
+
+def _is_one_matrix(head: nn.Module) -> bool:
+    """Whether its products are the logits, in this process."""
+    whole = type(head) is nn.Linear and not is_divided(head.weight)
+    return whole and head.bias is None
 
 
 def _is_frozen(head: nn.Module) -> bool:

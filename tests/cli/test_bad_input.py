@@ -227,6 +227,24 @@ def test_a_full_disk_loses_nothing(
     assert not list(copy.rglob("*.tmp"))
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("training.batch_size=100000",),
+        ("sampling.max_length=100000",),
+        ('sampling.packing="documents"', "sampling.stride=3"),
+        ("training.fp8=true",),
+    ],
+)
+def test_what_is_refused_late_leaves_a_finished_run_as_it_was(
+    tmp_path: Path, run_directory: Path, capfd: Capture, wrong: tuple[str, ...]
+) -> None:
+    copy = Path(shutil.copytree(run_directory, tmp_path / "copy"))
+    files = {p: p.read_bytes() for p in copy.rglob("*") if p.is_file()}
+    refused(capfd, "pretrain", *TINY, f"run.directory={copy}", *wrong)
+    assert {p: p.read_bytes() for p in copy.rglob("*") if p.is_file()} == files
+
+
 def test_a_directory_that_is_a_file(tmp_path: Path, corpus: Path, capfd: Capture) -> None:
     arguments = [*TINY, f"corpus.source={corpus}", f"run.directory={corpus}"]
     assert "is a file" in refused(capfd, "pretrain", *arguments)
