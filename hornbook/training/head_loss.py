@@ -60,7 +60,7 @@ def chunk_loss_in_cache(
     The gradient by the logits takes their place in memory; that by the weight is float32.
     """
     logits = rows @ weight.t()  # (rows, vocab)
-    loss = _loss_in_cache(logits, targets, slopes=True)
+    loss = _losses_in_cache(logits, targets, slopes=True).sum()
     weight_slopes = torch.empty(
         weight.shape, dtype=torch.promote_types(weight.dtype, torch.float32)
     )
@@ -70,12 +70,12 @@ def chunk_loss_in_cache(
     return loss, logits @ weight, weight_slopes
 
 
-def _loss_in_cache(logits: Tensor, targets: Tensor, slopes: bool) -> Tensor:
-    """Sum of -log softmax(logits)[target], float32 (), a few rows at a time.
+def _losses_in_cache(logits: Tensor, targets: Tensor, slopes: bool) -> Tensor:
+    """-log softmax(logits)[target] of each row, float32 (rows,), a few rows at a time.
 
-    With `slopes` its gradient by the logits takes their place.
+    With `slopes` the gradient of their sum by the logits takes their place.
     """
-    loss = torch.zeros((), dtype=torch.float32)
+    losses = []
     few = max(IN_CACHE // logits.shape[1], 1)
     for some, wanted in zip(
         torch.split(logits, few), torch.split(targets[:, None], few), strict=True
@@ -84,24 +84,24 @@ def _loss_in_cache(logits: Tensor, targets: Tensor, slopes: bool) -> Tensor:
         x -= x.amax(dim=1, keepdim=True)
         right = x.gather(1, wanted)  # (few, 1)
         total = x.exp_().sum(dim=1, keepdim=True)  # (few, 1)
-        loss += (total.log() - right).sum()
+        losses.append((total.log() - right).squeeze(1))
         if slopes:
             x /= total
             some.copy_(x.scatter_add_(1, wanted, torch.full_like(right, -1.0)))
-    return loss
+    return torch.cat(losses)
 
 
 @torch.no_grad()
-def loss_alone(rows: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
-    """The summed loss of all rows on a CPU, float32 (), with no gradient."""
+def losses_alone(rows: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+    """The loss of each row on a CPU, float32 (rows,), with no gradient."""
     dtype = _product_dtype(rows)
     rows, weight = rows.to(dtype), weight.to(dtype)
-    loss = torch.zeros((), dtype=torch.float32)
+    losses = []
     most = max(CPU_BYTES_AT_ONCE // (weight.shape[0] * dtype.itemsize), 1)
     for some, wanted in zip(torch.split(rows, most), torch.split(targets, most), strict=True):
         with torch.autocast("cpu", enabled=False):
-            loss += _loss_in_cache(some @ weight.t(), wanted, slopes=False)
-    return loss
+            losses.append(_losses_in_cache(some @ weight.t(), wanted, slopes=False))
+    return torch.cat(losses)
 
 
 def loss_in_cache(rows: Tensor, weight: Tensor, targets: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from hornbook.model.transformer import SoftcappedHead, Transformer
 from hornbook.sampling.batch import IGNORE, Batch
 from hornbook.training.chunks import loss_in_chunks
 from hornbook.training.frozen_head import frozen_head_loss
-from hornbook.training.head_loss import head_loss, loss_alone, loss_in_cache
+from hornbook.training.head_loss import head_loss, loss_in_cache, losses_alone
 
 CPU_LOGITS_AT_ONCE = 2**20
 """4 MiB of float32, which stay in the cache: quicker than a whole batch's logits in memory."""
@@ -93,6 +93,8 @@ def row_losses(model: Transformer, batch: Batch) -> Tensor:
     rows, targets, trained, _ = _trained_rows(model, batch)
     if model.criterion is not None:
         losses = model.criterion(model.head(rows).float(), targets)
+    elif rows.device.type == "cpu" and len(rows) and _is_one_matrix(model.head):
+        losses = losses_alone(rows, model.head.weight, targets)
     else:
         losses = torch.cat(
             [
@@ -149,7 +151,7 @@ def _nll(rows: Tensor, head: nn.Linear, targets: Tensor) -> Tensor:
     chunk = _rows_at_once(head, rows)
     if not torch.is_grad_enabled():
         if rows.device.type == "cpu" and _is_one_matrix(head):
-            return loss_alone(rows, head.weight, targets)
+            return losses_alone(rows, head.weight, targets).sum()
         losses = [_nll_of_chunk(r, head, t) for r, t in _chunks(rows, targets, chunk)]
         return torch.stack(losses).sum()
     if _is_plain(head):
