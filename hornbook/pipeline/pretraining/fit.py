@@ -108,8 +108,6 @@ class Fitted:
     """Arithmetic of a token, and the device's peak."""
     checkpoint: Path | None = None
     """Where the model's weights are already stored, as they are."""
-    sample: str | None = None
-    """What `Task.sample` gave of these weights, in the main process, if it was asked at the end."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -177,7 +175,6 @@ class _Fit:
         self.done, self.position, self.seconds = 0, 0, 0.0
         self.scores: list[tuple[int, Score]] = []
         self.saved: tuple[int, int] | None = None
-        self.sample: tuple[int, str] | None = None
         self._resume()
         if self.guard and self.guard.empty:
             self.guard.snapshot(self.done)
@@ -329,8 +326,7 @@ class _Fit:
         """Let the main process write a piece of text, with the whole model."""
         model = self.parallel.gather(self.task.model)
         if self.parallel.is_main:
-            self.sample = step.index, sample(model)
-            self.recorder.sample(step, self.sample[1])
+            self.recorder.sample(step, sample(model))
         self.parallel.barrier()
 
     def _save(self, due: bool = True) -> None:
@@ -409,9 +405,7 @@ class _Fit:
         stored = (best or last) if self.alone and as_stored else None
         asked = _hash(held_out) if held_out is not None and self.parallel.is_main else ""
         counts = self.done, score, asked, tokens
-        wrote = self.sample if best in (None, last) else None
-        sample = wrote[1] if wrote is not None and wrote[0] == self.done else None
-        return Fitted(model, trained, *counts, self.seconds, self.cost, stored, sample)
+        return Fitted(model, trained, *counts, self.seconds, self.cost, stored)
 
 
 def _hash(held_out: Loader | Mapping[str, Loader]) -> str:

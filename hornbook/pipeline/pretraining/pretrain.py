@@ -150,11 +150,6 @@ def _train(context: Context, config: ModelConfig, folder: Path) -> dict[str, Any
     model, held_out = fitted.model, _score(context, config, fitted.trained, parallel)
     measured = None if held_out is None else held_out.units()
 
-    def written(prompt: str) -> str:
-        if prompt == prompts[0] and fitted.sample is not None:
-            return fitted.sample.removeprefix(prompt)
-        return _continue(context, model, prompt)
-
     def write() -> dict[str, Any]:
         results: dict[str, Any] = {
             **fitted.as_dict(),
@@ -162,7 +157,7 @@ def _train(context: Context, config: ModelConfig, folder: Path) -> dict[str, Any
             "runtime": runtime.reason,
             **({} if held_out is None else {"held_out": held_out.as_dict()}),
             **mixture_facts(train, fitted.steps),
-            "samples": [[prompt, written(prompt)] for prompt in prompts],
+            "samples": [[prompt, _continue(context, model, prompt)] for prompt in prompts],
         }
         facts = {"task": STAGE, **(kept_facts(context.base.facts) if context.base else {})}
         save_bundle(folder, model, tokenizer, facts, fitted.checkpoint)
