@@ -31,7 +31,7 @@ def principal_plane(vectors: Tensor) -> tuple[Tensor, Tensor, list[float]]:
     """
     mean = vectors.mean(dim=0, dtype=torch.float64)
     spread = mean.new_zeros(len(mean), len(mean))
-    for some in vectors.split(CHUNK):
+    for some in torch.split(vectors, CHUNK):
         centered = some.double() - mean
         spread.addmm_(centered.T, centered)
     shares, directions = torch.linalg.eigh(spread)  # ascending

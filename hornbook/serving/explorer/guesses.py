@@ -63,11 +63,9 @@ def _guesses(
     ]
 
 
-@torch.no_grad()
 def next_tokens(
-    model: Transformer,
+    logits: Tensor,
     tokenizer: Tokenizer,
-    ids: Tensor,
     temperature: float,
     top_k: int | None,
     top_p: float | None,
@@ -76,9 +74,8 @@ def next_tokens(
     drawn from under the settings; temperature 0 leaves the likeliest only.
 
     Args:
-        ids: int64 (1, tokens).
+        logits: float32 (vocab,), the model's after a text.
     """
-    logits = model(ids)[0, -1].float()[: tokenizer.vocab_size]  # (vocab,)
     before = logits.softmax(dim=-1)
     if temperature == 0:
         changed = keep_top_k(logits, 1)

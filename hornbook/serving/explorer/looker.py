@@ -28,6 +28,7 @@ class Looker:
         self._lock = threading.Lock()
         self._map: EmbeddingMap | None = None
         self._changes: dict[str, Any] | None = None
+        self._after: tuple[tuple[int, ...], Tensor] | None = None
 
     def about(self) -> dict[str, Any]:
         """What there is to look at."""
@@ -97,10 +98,19 @@ class Looker:
         """See `next_tokens`; of a long text only the end is read."""
         self._require_words("guess the next token")
         ids = self._ids(text, most=self.bundle.model.config.context_length, last=True)
+        return next_tokens(
+            self._logits_after(ids), self.bundle.tokenizer, temperature, top_k, top_p
+        )
+
+    @torch.no_grad()
+    def _logits_after(self, ids: Tensor) -> Tensor:
+        """Float32 (vocab,); those of the last text are remembered, while settings are moved."""
+        model, key = self.bundle.model, tuple(ids[0].tolist())
         with self._lock, self.bundle.runtime.autocast():
-            return next_tokens(
-                self.bundle.model, self.bundle.tokenizer, ids, temperature, top_k, top_p
-            )
+            if self._after is None or self._after[0] != key:
+                logits = model.head(model.hidden(ids)[0, -1]).float()
+                self._after = key, logits[: self.bundle.tokenizer.vocab_size]
+            return self._after[1]
 
     def classes(self, text: str) -> dict[str, Any]:
         """The tokens, and `classes_while_reading` after each."""
