@@ -37,8 +37,8 @@ def require_one_spelling(labels: Iterable[str], source: str) -> None:
         other = spellings.setdefault(key, label)
         if other != label:
             raise HornbookError(
-                f"{source} spells one label in two ways: {other!r} ({counts[other]:,} times) and "
-                f"{label!r} ({counts[label]:,} times); make them one."
+                f"{source} spells one label in two ways: {other!r} ({counted(counts[other], 'time')}) and "
+                f"{label!r} ({counted(counts[label], 'time')}); make them one."
             )
 
 
