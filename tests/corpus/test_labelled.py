@@ -18,7 +18,7 @@ from hornbook.errors import HornbookError
 
 def test_labels_that_only_spelling_tells_apart_are_refused() -> None:
     require_one_spelling(["spam", "ham", "spam"], "here")
-    with pytest.raises(HornbookError, match=r"'Not Spam' \(1 times\) and 'not-spam' \(2 times\)"):
+    with pytest.raises(HornbookError, match=r"'Not Spam' \(1 time\) and 'not-spam' \(2 times\)"):
         require_one_spelling(["not-spam", "not-spam", "Not Spam", "spam"], "here")
 
 
