@@ -201,8 +201,10 @@ def new_file(path: Path) -> Iterator[IO[bytes]]:
                 os.fsync(file.fileno())
             Path(name).chmod(0o644)
             Path(name).rename(path)
-        except BaseException:
+        except BaseException as error:
             Path(name).unlink(missing_ok=True)
+            if isinstance(error, OSError) and error.filename is None:
+                error.filename = str(path)  # a failed write does not say where
             raise
 
 

@@ -100,7 +100,7 @@ def test_a_signal_saves_and_the_same_command_goes_on_exactly(
     assert process.returncode == 2
     assert f"going on from step {saved}" in printed
     assert len(last_words.strip().splitlines()) == 1
-    assert "step-000060 could not be written" in last_words
+    assert str(tmp_path / "pretrain") in last_words  # the picture of the curves, or the checkpoint
     assert list(checkpoints.steps()) == [saved]
     assert checkpoints.latest() is not None
 
