@@ -87,9 +87,13 @@ class Loader:
         epoch, number = divmod(position - 1, self.batches_per_epoch)
         return self.order(epoch)[number * self._batch_size :][: self._batch_size]
 
+    def share(self, samples: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """This process's of the samples of a whole batch."""
+        return np.array_split(samples, self._world_size)[self._rank]
+
     def _batch(self, order: npt.NDArray[np.int64], number: int, position: int) -> Batch:
         whole = order[number * self._batch_size :][: self._batch_size]
-        share = np.array_split(whole, self._world_size)[self._rank]
+        share = self.share(whole)
         rows = -(-len(whole) // self._world_size)
         missing = rows - len(share)  # in a short batch: all processes compute as many rows
         samples = [*share.tolist(), *[int(whole[0])] * missing]

@@ -204,6 +204,12 @@ class Divided(Grouped):
                 module.set_gradient_divide_factor(1.0)
                 module.set_force_sum_reduction_for_comms(True)
 
+    def let_go(self, model: Transformer) -> None:
+        """Keep this process's parts alone."""
+        for module in model.modules():
+            if isinstance(module, FSDPModule):
+                module.reshard()
+
     def gather(self, model: Transformer) -> Transformer:
         """A whole copy of the model in the main process, in its mode; its form in the others.
 
@@ -212,9 +218,7 @@ class Divided(Grouped):
         assert self._form is not None
         nbytes = sum(parameter.nbytes for parameter in self._form.parameters())
         place = self.mesh.device_type if nbytes <= SMALL else "cpu"
-        for module in model.modules():
-            if isinstance(module, FSDPModule):
-                module.reshard()
+        self.let_go(model)
         gathered: dict[int, nn.Parameter] = {}
         copied = copy.deepcopy(self._form)
         for name, parameter in model.named_parameters(remove_duplicate=False):

@@ -50,6 +50,12 @@ class Parallel:
         """
         return model
 
+    def let_go(self, model: Transformer) -> None:
+        """Free what was gathered of other processes' parts to compute with, where a model is divided.
+
+        Call it where something looks at the parameters after a forward pass without a backward one.
+        """
+
     def objective(self, model: Transformer, loss: Loss = NEXT_TOKEN) -> Objective:
         """The loss to take the gradient of: gradients are exchanged in its backward pass."""
         return lambda batch: loss(model, batch)

@@ -56,11 +56,6 @@ def _check(settings: ParallelSettings, world_size: int, config: ModelConfig) -> 
             f"parallel.strategy ddp keeps the model whole, which parallel.tensor {tensor} divides; "
             'set parallel.strategy="fsdp", or parallel.tensor=1.'
         )
-    if config.qk_norm == "whole":
-        raise HornbookError(
-            f"parallel.tensor {tensor} divides heads, which a model that normalizes across all heads "
-            "does not allow; set parallel.tensor=1."
-        )
     counts = {
         "the processes, of which there": world_size,
         "n_heads, of which there": config.n_heads,

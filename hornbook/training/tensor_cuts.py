@@ -6,6 +6,9 @@ processes (Shoeybi et al. 2019, Megatron-LM, § 3). torch has both for a linear 
 LoRA adapter is cut here: with the outputs B is cut as the weight is and each process has A whole, with
 the inputs it is the other way round. The lengths of rows that DoRA trains are cut with the outputs; with
 the inputs each process has them whole, and a row's length is found from sums over all processes.
+
+A normalization of each head is computed by whoever has the head. One across all heads (OLMo 2) is cut
+with them: each process has the scale of its own, and squares are added up over the processes.
 """
 
 import functools
@@ -20,6 +23,8 @@ from torch.distributed.tensor import Shard, distribute_tensor
 from torch.distributed.tensor.parallel import ColwiseParallel, ParallelStyle, RowwiseParallel
 
 from hornbook.errors import HornbookError
+from hornbook.model.attention import MultiHeadAttention
+from hornbook.model.norm import NORMS
 
 BY_OUTPUTS = ("query", "key", "value", "up", "gate")
 """Linear layers of a block whose outputs are shared out: whole heads, or hidden units."""
@@ -27,9 +32,9 @@ BY_INPUTS = ("out", "down")
 """Those that read what the others have made: each process adds its part of the sum."""
 WHOLE = ("router",)
 """Those that every process computes whole."""
-PARTLY_USED = (".query_norm.", ".key_norm.")
-"""Parameters that every process has whole, but uses for its own heads only: each has a part of the
-gradient."""
+OF_HEADS = ("query_norm", "key_norm")
+"""Normalizations of heads. Where they are of each head by itself, every process has them whole, but uses
+them for its own heads only."""
 
 
 @runtime_checkable
@@ -45,7 +50,7 @@ class Adapted(Protocol):
 
 
 def layer_cuts(block: nn.Module) -> dict[str, ParallelStyle]:
-    """For each linear layer of a block, by its name, how it is cut.
+    """For each linear layer of a block, and each norm across all heads, by its name, how it is cut.
 
     Raises:
         HornbookError: one cannot be.
@@ -61,13 +66,17 @@ def layer_cuts(block: nn.Module) -> dict[str, ParallelStyle]:
                     f"parallel.tensor: the layer {name} cannot be divided; set parallel.tensor=1."
                 )
             cuts[name] = ColwiseParallel() if kind in BY_OUTPUTS else RowwiseParallel()
+        elif isinstance(module, MultiHeadAttention) and module.norms_whole:
+            cuts |= {f"{name}.{norm}": CutNorm() for norm in OF_HEADS}
     return cuts
 
 
 def partly_used(model: nn.Module) -> list[nn.Parameter]:
     """The parameters whose gradient has to be added up over the processes of a block."""
-    found = [p for name, p in model.named_parameters() if any(n in name for n in PARTLY_USED)]
+    found: list[nn.Parameter] = []
     for name, module in model.named_modules():
+        if isinstance(module, MultiHeadAttention) and not module.norms_whole:
+            found += [p for norm in OF_HEADS for p in module.get_submodule(norm).parameters()]
         if isinstance(module, Adapted) and name.startswith("blocks."):
             by_outputs = name.endswith(BY_OUTPUTS)
             found.append(module.A if by_outputs else module.B)
@@ -105,6 +114,18 @@ class CutAdapter(ParallelStyle):
         return module
 
 
+class CutNorm(ParallelStyle):
+    """Cuts a normalization across all heads: what it scales lies with the heads."""
+
+    def _apply(self, module: nn.Module, device_mesh: DeviceMesh) -> nn.Module:
+        """Called by `parallelize_module`."""
+        assert isinstance(module, NORMS)
+        for name, parameter in list(module.named_parameters()):
+            setattr(module, name, _cut(parameter, device_mesh, 0))
+        module.add_up = functools.partial(_added_up_for_all, group=device_mesh.get_group())
+        return module
+
+
 def _cut(parameter: Tensor, mesh: DeviceMesh, dim: int) -> nn.Parameter:
     """The same in every process before, of which each keeps a part: nothing is sent."""
     divided = distribute_tensor(parameter.detach(), mesh, [Shard(dim)], src_data_rank=None)
@@ -115,6 +136,13 @@ def _summed(part: Tensor, group: Any) -> Tensor:
     """Added up over the processes; no gradient."""
     total = part.clone(memory_format=torch.contiguous_format)
     distributed.all_reduce(total, group=group)
+    return total
+
+
+def _added_up_for_all(part: Tensor, group: Any) -> Tensor:
+    """Added up over the processes, each of which goes on with the sum in a way of its own: the gradient
+    is the sum of theirs."""
+    total: Tensor = _ReadByAll.apply(_AddedUp.apply(part, group), group)  # type: ignore[no-untyped-call]
     return total
 
 

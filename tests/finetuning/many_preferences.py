@@ -10,13 +10,16 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 import many
 import numpy as np
 import torch
-from tiny_training import CPU, VOCAB, tiny_model
+from tiny_training import CPU, VOCAB, tiny_config
 
 from hornbook.finetuning.lora import LoRASettings, apply_lora
 from hornbook.finetuning.preference import Method, PairExamples, PreferenceLoss
+from hornbook.model.transformer import Transformer, shapes_of
+from hornbook.pipeline.tuning.preferences import ask_reference
 from hornbook.sampling.batch import IGNORE
 from hornbook.sampling.loader import Loader
 from hornbook.training.evaluation import evaluate
+from hornbook.training.fresh import draw_parts, form_of
 from hornbook.training.loop import train_steps
 from hornbook.training.optimizer import Optimizer
 from hornbook.training.parallel import Parallel
@@ -50,7 +53,7 @@ CASES = {
 
 
 def pairs() -> PairExamples:
-    """Pairs of very unlike lengths, and what a reference model says of them."""
+    """Pairs of very unlike lengths."""
     rng = np.random.default_rng(1)
     found = []
     for _ in range(PAIRS):
@@ -60,25 +63,37 @@ def pairs() -> PairExamples:
             asked = int(rng.integers(0, length))
             halves += [ids[:-1], [IGNORE] * asked + ids[asked + 1 :]]
         found.append((halves[0], halves[1], halves[2], halves[3]))
-    examples = PairExamples(found, 0, LONGEST)
-    examples.set_reference(torch.from_numpy(rng.normal(-12, 4, (PAIRS, 2))))
-    return examples
+    return PairExamples(found, 0, LONGEST)
+
+
+def start(case: Case, world_size: int) -> tuple[Transformer, Parallel]:
+    """The model before its training, divided from the start where it is divided."""
+    runtime = replace(CPU, world_size=world_size)
+    chosen = ParallelSettings.model_validate({"strategy": case.strategy})
+    model = shapes_of(tiny_config())
+    parallel = make_parallel(chosen, runtime, model)
+    in_parts = parallel.divides and not case.lora
+    if not in_parts:
+        model = Transformer(tiny_config(), torch.Generator().manual_seed(0))
+    if case.lora:
+        apply_lora(model, LoRASettings(rank=2), seed=1)
+    parallel.spread(model, CPU.device)
+    if in_parts:
+        draw_parts(model, torch.Generator().manual_seed(0))
+    return model, parallel
 
 
 def train(case: Case, world_size: int) -> dict[str, Any]:
-    """The losses of a training, and the figures of an evaluation after it."""
-    model = tiny_model()
-    if case.lora:
-        apply_lora(model, LoRASettings(rank=2), seed=1)
-    runtime = replace(CPU, world_size=world_size)
-    chosen = ParallelSettings.model_validate({"strategy": case.strategy})
-    parallel: Parallel = make_parallel(chosen, runtime, model)
-    parallel.spread(model, CPU.device)
+    """What the reference says, the losses of a training, its weights and an evaluation after it."""
+    model, parallel = start(case, world_size)
+    asked = pairs()
+    ask_reference(model, asked, BATCH, CPU, parallel)  # the last batch is short
+    said = asked.reference(range(PAIRS)).flatten().tolist()
     settings = TrainingSettings(
-        steps=STEPS, batch_size=BATCH, lr=5e-3, optimizer="adamw", micro_batch_size=case.micro
+        steps=STEPS, batch_size=BATCH, lr=1e-3, optimizer="adamw", micro_batch_size=case.micro
     )
     place = parallel.data_rank, parallel.data_size
-    loader = Loader(pairs(), BATCH, 1, True, True, *place)
+    loader = Loader(asked, BATCH, 1, True, True, *place)
     loss = PreferenceLoss(case.method, 0.5, 0.3)
     plan = plan_training(settings, loader.batches_per_epoch, 1)
     steps = list(
@@ -93,9 +108,12 @@ def train(case: Case, world_size: int) -> dict[str, Any]:
             loss=loss,
         )
     )
-    held_out = Loader(pairs(), BATCH, 0, False, False, *place)  # the last batch is short
+    held_out = Loader(asked, BATCH, 0, False, False, *place)
     score = evaluate(model, held_out.epoch(), CPU, parallel, loss)
+    whole = parallel.gather(model)
     return {
+        "reference": said,
+        "weights": {} if form_of(whole) else {n: p.tolist() for n, p in whole.named_parameters()},
         "losses": [step.loss for step in steps],
         "pairs": [step.tokens for step in steps],
         "score": [score.loss, score.tokens, *score.others.values()],

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from tiny_training import CPU, VOCAB, tiny_config
 
+from hornbook.divided import local
 from hornbook.finetuning.keeping import quantize_frozen
 from hornbook.finetuning.lora import LoRASettings, apply_lora
 from hornbook.model.transformer import Transformer
@@ -29,6 +30,7 @@ from hornbook.training.optimizer import Optimizer
 from hornbook.training.parallel import Parallel
 from hornbook.training.schedule import plan_training
 from hornbook.training.settings import TrainingSettings
+from hornbook.training.shards import cuts_of, local_gradient, part_of, whole_of
 from hornbook.training.strategy import ParallelSettings, make_parallel
 from hornbook.training.unmet import tell_apart
 
@@ -153,6 +155,7 @@ MODERN = {
     "bias": False,
     "tied_embeddings": False,
 }
+OLMO2 = {**MODERN, "qk_norm": "whole", "norm_place": "after"}
 WITH_BIASES = {"qk_norm": True, "n_heads": 4, "token_shift": True}
 EXPERTS = {"n_experts": 4, "experts_per_token": 2, "expert_dim": 8}
 ADAMW = {"optimizer": "adamw"}
@@ -166,6 +169,7 @@ CASES = {
     "fsdp muon": Case({"micro_batch_size": 1}, MODERN, {"strategy": "fsdp"}, met=9),
     "tensor adamw": Case(ADAMW, WITH_BIASES, {"tensor": 2}, steps=15, met=9),
     "tensor muon": Case({}, MODERN, {"tensor": 2}, steps=15),
+    "tensor olmo2": Case(ADAMW, OLMO2, {"tensor": 2}, steps=15),
     "tensor experts": Case({}, {**MODERN, **EXPERTS}, {"tensor": 2}, steps=15),
     "tensor lora": Case(ADAMW, WITH_BIASES, {"tensor": 2}, LORA, steps=15),
     "tensor dora": Case(ADAMW, WITH_BIASES, {"tensor": 2}, DORA, steps=15),
@@ -177,9 +181,36 @@ CASES = {
 }
 
 
+NORMS = ("layernorm", "rmsnorm", "rmsnorm_plus_one")
+
+
+def gradients(norm: str, world_size: int) -> dict[str, Any]:
+    """Loss and whole gradients of a batch, of a model that normalizes across all heads by `norm`."""
+    model = {**WITH_BIASES, "norm": norm, "qk_norm": "whole", "n_kv_heads": 2}
+    parallel = {"tensor": 2} if world_size > 1 else {}
+    training = Training(Case(model=model, parallel=parallel), world_size, look=False)
+    with torch.no_grad():
+        for name, parameter in training.model.named_parameters():
+            if "query_norm" in name or "key_norm" in name:  # else each head would have the same
+                uneven = torch.linspace(0.2, 2.0, parameter.numel())
+                local(parameter).copy_(part_of(uneven, cuts_of(parameter)))
+    together = training.parallel
+    batch = next(uneven_batches(together.data_rank, together.data_size))
+    with together.exchanging(last=True):
+        loss = together.objective(training.model)(batch)
+        loss.backward()  # type: ignore[no-untyped-call]
+    found: dict[str, Any] = {"loss": together.sum(loss.detach()).item()}
+    for name, parameter in training.model.named_parameters():
+        part = local_gradient(parameter)
+        assert part is not None
+        found[name] = whole_of(part, cuts_of(parameter)).flatten().tolist()
+    return found
+
+
 def same_everywhere(folder: Path, world_size: int) -> dict[str, Any]:
-    """Every case's figures."""
-    return {name: Training(case, world_size).run() for name, case in CASES.items()}
+    """Every case's figures, and every norm's gradients."""
+    figures = {name: Training(case, world_size).run() for name, case in CASES.items()}
+    return figures | {norm: gradients(norm, world_size) for norm in NORMS}
 
 
 WIDE = {"vocab_size": 1000, "embed_dim": 512, "n_layers": 8, "n_heads": 8}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from many import CASES, Training, found_by
+from many import CASES, NORMS, Training, found_by, gradients
 from tiny_training import CPU, tiny_model
 
 from hornbook.errors import HornbookError
@@ -46,6 +46,18 @@ def test_losses_are_those_of_one_process(
         assert several["weights"][name] == pytest.approx(length, abs=2e-3), name
 
 
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("world", WORLDS)
+def test_gradients_through_norms_across_all_heads_are_those_of_one_process(
+    norm: str, world: int, together: dict[int, list[dict[str, Any]]]
+) -> None:
+    one, several = gradients(norm, 1), together[world][0][norm]
+    assert several.keys() == one.keys()
+    assert several["loss"] == pytest.approx(one["loss"], rel=1e-6)
+    for name in one.keys() - {"loss"}:
+        assert several[name] == pytest.approx(one[name], rel=1e-5, abs=1e-5), name
+
+
 @pytest.mark.parametrize("world", WORLDS)
 def test_all_processes_come_to_the_same_bits(
     world: int, together: dict[int, list[dict[str, Any]]]
@@ -65,7 +77,6 @@ def _told_by_all(found: dict[str, Any]) -> dict[str, Any]:
     [
         ({"tensor": 2}, 1, {}, "does not divide the processes, of which there are 1; take 1"),
         ({"tensor": 2}, 3, {}, "does not divide the processes, of which there are 3"),
-        ({"tensor": 2}, 2, {"qk_norm": "whole"}, "normalizes across all heads does not allow"),
         (
             {"tensor": 2},
             2,

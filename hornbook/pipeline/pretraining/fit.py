@@ -73,8 +73,8 @@ class Task:
     loss: Loss = NEXT_TOKEN
     """What is made small."""
     fill: Callable[[Transformer], None] | None = None
-    """Gives the model its weights once it is divided among processes, where it came on the meta
-    device."""
+    """Called when the model is spread over processes and has not changed: gives it its weights, where it
+    came on the meta device, or computes with them."""
     at_end: Callable[[Transformer], None] | None = None
     """What is done to the weights that are kept, before they are measured and saved for good; all
     processes call it together."""

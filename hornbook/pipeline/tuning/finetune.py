@@ -49,6 +49,8 @@ NOT_SET = "{} is not set: name the file of examples to learn from."
 Samples = Examples | PackedExamples | PairExamples
 TaskSettings = ClassificationSettings | InstructionSettings | PreferenceSettings
 
+Begin = Callable[[Transformer], None]
+"""What is done with a model before it is trained."""
 WriteUp = Callable[[], tuple[dict[str, Any], Measured]]
 """Saves what a training has come to, measures it and gives the figures, and what they are made of; for
 one process to call."""
@@ -194,22 +196,21 @@ class FinetuneStage:
             settings = settings.model_copy(update={"strategy": "ddp"})
         return make_parallel(settings, self.context.runtime, self.base.model)
 
-    def fresh_base(self, computes: bool = False) -> Transformer:
+    def fresh_base(self) -> Transformer:
         """A copy of the base to train: each mode starts from the same weights.
 
         Where each process holds a part of the model only, it lies on the meta device, and `fit` has
-        every process read its parts; unless something `computes` with it before.
+        every process read its parts.
         The base's own weights are let go (its folder has them), so that memory holds the model but
         once.
         """
         for parameter in self.base.model.parameters():
             parameter.data = parameter.data.new_zeros(()).expand(parameter.shape)  # shapes stay
-        in_parts = self.parallel.divides and not computes
-        place = torch.device("meta") if in_parts else self.context.runtime.device
+        place = torch.device("meta") if self.parallel.divides else self.context.runtime.device
         return load_model(self.base.directory, place).model
 
-    def _reading(self, model: Transformer) -> Callable[[Transformer], None] | None:
-        """Reads each process's parts of the base, where `model` has its form only."""
+    def _filling(self, model: Transformer, begin: Begin | None) -> Begin | None:
+        """Reads each process's parts of the base, where `model` has its form only; then begins."""
         empty = {name for name, p in base_parameters(model).items() if p.is_meta}
         unmeasured = [
             (name, layer)
@@ -225,8 +226,10 @@ class FinetuneStage:
                 matrix = torch.empty(stored[f"{name}.weight"][0])
                 read_parts(self.base.directory, {f"{name}.weight": matrix})
                 measure_rows(layer, matrix)
+            if begin is not None:
+                begin(model)
 
-        return read if empty else None
+        return read if empty else begin
 
     def fit(
         self,
@@ -236,8 +239,13 @@ class FinetuneStage:
         settings: TaskSettings,
         facts: dict[str, Any],
         loss: Loss = NEXT_TOKEN,
+        begin: Begin | None = None,
     ) -> tuple[Fitted, dict[str, Any]]:
-        """Train; what came out, and its figures."""
+        """Train; what came out, and its figures.
+
+        `begin` is called with the model before it changes, when it has its weights and is spread over
+        the processes, which all call it together.
+        """
         training = self.training(settings)
         if isinstance(train, PackedExamples):
             console.print(f"  {train.describe()}", style="dim")
@@ -260,7 +268,7 @@ class FinetuneStage:
             loss=loss,
             trackers=self.context.recipe.run.trackers,
             recipe=self.context.recipe.model_dump(mode="json"),
-            fill=self._reading(model),
+            fill=self._filling(model, begin),
         )
         trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
         console.print(f"  {trained:,} parameters trained", style="dim")

@@ -36,6 +36,7 @@ from hornbook.pipeline.tuning.finetune import (
 from hornbook.runtime import Runtime
 from hornbook.sampling.loader import Loader
 from hornbook.training.evaluation import Score, evaluate
+from hornbook.training.parallel import ALONE, Parallel
 
 START = "instruct-full"
 """The stage whose model is trained on."""
@@ -79,17 +80,22 @@ def _preferrer(stage: FinetuneStage, pairs: Sequence[PreferencePair]) -> WriteUp
     assert made[0] is not None
     warn(made[0][1])
 
-    model = stage.fresh_base(computes=settings.method == "dpo")
+    model = stage.fresh_base()
     without_dropout(model)
-    if settings.method == "dpo":
-        for examples in (train, validation, test):
-            if examples is not None:
-                ask_reference(model, examples, settings.training.batch_size, context.runtime)
     prepare_follower(model, stage.mode, context.recipe.lora, seed)
     loss = PreferenceLoss(settings.method, settings.strength, settings.gamma)
     turns = max(len(pair.asked) for pair in pairs) // 2 + 1
     facts = {"task": "instruct", "template": template, "turns": turns, "method": settings.method}
-    fitted, figures = stage.fit(model, train, validation, settings, facts, loss)
+
+    def ask(model: Transformer) -> None:
+        """The reference model is this one, before it changes: an adapter adds nothing yet."""
+        batch_size = stage.training(settings).batch_size
+        for examples in (train, validation, test):
+            if examples is not None:
+                ask_reference(model, examples, batch_size, context.runtime, stage.parallel)
+
+    begin = ask if settings.method == "dpo" else None
+    fitted, figures = stage.fit(model, train, validation, settings, facts, loss, begin)
 
     def write_up() -> tuple[dict[str, Any], Measured]:
         stage.save(fitted, facts)
@@ -126,16 +132,27 @@ def score_pairs(
 
 @torch.no_grad()
 def ask_reference(
-    model: Transformer, pairs: PairExamples, batch_size: int, runtime: Runtime
+    model: Transformer,
+    pairs: PairExamples,
+    batch_size: int,
+    runtime: Runtime,
+    parallel: Parallel = ALONE,
 ) -> None:
-    """Have `model`, as it is now, say how probable the answers of all pairs are, once and for all."""
+    """Have `model`, as it is now, say how probable the answers of all pairs are, once and for all.
+
+    Several processes take their shares of each batch of `batch_size` pairs, and all hear the answers.
+    """
     was_training = model.training
     model.eval()
-    loader = Loader(pairs, batch_size, 0, shuffle=False, drop_last=False)
-    said = []
+    place = parallel.data_rank, parallel.data_size
+    loader = Loader(pairs, batch_size, 0, False, False, *place)
+    said = torch.zeros(len(pairs), 2)
     for batch in track(loader.epoch(), "reference", loader.batches_per_epoch, "batch"):
         with runtime.autocast():
-            said.append(log_probabilities(model, batch)[0].cpu())
-    pairs.set_reference(torch.cat(said)[: len(pairs)])
+            found = log_probabilities(model, batch)[0].cpu()
+        own = loader.share(loader.samples(batch.position))
+        said[torch.from_numpy(own)] = found[: len(own)]
+    pairs.set_reference(parallel.sum(said))  # a pair is in one share, and zero in the others
+    parallel.let_go(model)
     model.train(was_training)
     console.print(f"  the reference model has read {counted(len(pairs), 'pair')}", style="dim")

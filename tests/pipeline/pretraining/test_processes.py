@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from hornbook.checkpoints.folder import CheckpointFolder
 from hornbook.errors import HornbookError
@@ -132,6 +133,9 @@ def test_preferences_are_taught_alike(recipe: Path, alone: Path) -> None:
         assert two == pytest.approx(one, abs=1e-5)
         assert one[1] == pytest.approx(math.log(2), abs=1e-5)  # both models are still the same
         assert len(two) == 4
+        bundles = [load_bundle(path / stage, default_runtime()) for path in directory.values()]
+        weights, others = (bundle.model.state_dict() for bundle in bundles)
+        torch.testing.assert_close(others, weights, rtol=0, atol=1e-5)
         score = json.loads((directory["alone"] / stage / "results.json").read_text())
         found = json.loads((directory["two"] / stage / "results.json").read_text())
         assert found["held_out"].keys() == score["held_out"].keys()
