@@ -196,12 +196,12 @@ def instruction_dataset(
 def _require_ends(given: int, kept: int, ends_trained: int, max_length: int) -> None:
     if not kept:
         raise HornbookError(
-            f"none of {counted(given, 'conversation')} has any of its answer within {max_length} "
+            f"none of the {counted(given, 'conversation')} has any of its answer within {max_length} "
             "tokens; use a model with a longer context or shorter instructions."
         )
     if not ends_trained:
         raise HornbookError(
-            f"none of {counted(kept, 'conversation')} has the end of its last answer within {max_length} "
+            f"none of the {counted(kept, 'conversation')} has the end of its last answer within {max_length} "
             "tokens, so the model would never learn to stop; use a model with a longer context or "
             "shorter answers."
         )

@@ -193,7 +193,7 @@ def preference_dataset(
             samples.append((sample[0], sample[1], sample[2], sample[3]))
     if not samples:
         raise HornbookError(
-            f"none of {counted(len(pairs), 'pair')} has any of both its answers within {max_length} tokens; "
+            f"none of the {counted(len(pairs), 'pair')} has any of both its answers within {max_length} tokens; "
             "use a model with a longer context or shorter requests."
         )
     report = LengthReport(len(pairs), shortened, len(pairs) - len(samples), longest, max_length)

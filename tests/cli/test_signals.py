@@ -143,7 +143,11 @@ def test_a_signal_while_a_corpus_is_read_ends_its_processes_and_is_one_sentence(
     monkeypatch.setattr(parts, "_made_here", lambda *_: iter(()))  # by other processes
     monkeypatch.setattr(parts, "_made", and_signal)
     before = signal.getsignal(signal.SIGTERM)
-    assert _run(arguments) == code
+    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:  # a shell may have started the tests with Ctrl-C ignored
+        assert _run(arguments) == code
+    finally:
+        signal.signal(signal.SIGINT, inherited)
     assert not multiprocessing.active_children()
     assert signal.getsignal(signal.SIGTERM) == before
     kept = f"What is finished is kept in {tmp_path / 'run'}."

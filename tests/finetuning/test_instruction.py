@@ -108,7 +108,7 @@ def test_every_answer_of_a_conversation_is_trained(tokenizer: Tokenizer) -> None
     learnt = [target for target in targets[0].tolist() if target != IGNORE]
     assert tokenizer.decode(learnt) == " yes[END] yes, yes[END]"
     assert report.sentence() == (
-        f"{len(learnt)} tokens are trained in 1 examples, none of which is wholly masked; the token "
+        f"{len(learnt)} tokens are trained in 1 example, none of which is wholly masked; the token "
         "that ends an answer is trained in all of them; 0 were cut to 400 tokens and 0 left out."
     )
 
