@@ -85,9 +85,8 @@ def test_an_unknown_engine_is_refused(capfd: pytest.CaptureFixture[str]) -> None
     assert "run.engine" in capfd.readouterr().err
 
 
-def test_what_goes_wrong_elsewhere_is_one_sentence(tmp_path: Path) -> None:
-    (tmp_path / "a.jsonl.gz").write_bytes(b"no such thing")
-    units = plan(corpus_files(str(tmp_path)))
+def plain_parts(source: Path, folder: Path) -> Parts:
+    """Of all files of a folder, with no step beside reading."""
     settings = (
         CorpusSettings(),
         QualitySettings(),
@@ -95,7 +94,12 @@ def test_what_goes_wrong_elsewhere_is_one_sentence(tmp_path: Path) -> None:
         DeduplicationSettings(),
         DecontaminationSettings(),
     )
-    parts = Parts(units, *settings, "said", tmp_path / "parts")
+    return Parts(plan(corpus_files(str(source))), *settings, "said", folder)
+
+
+def test_what_goes_wrong_elsewhere_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl.gz").write_bytes(b"no such thing")
+    parts = plain_parts(tmp_path, tmp_path / "parts")
     row = on_ray._make({"number": 0}, parts, str(tmp_path))
     with pytest.raises(HornbookError, match=r"a\.jsonl\.gz is damaged"):
         on_ray._made(row, parts)
@@ -106,13 +110,5 @@ def test_what_goes_wrong_elsewhere_is_one_sentence(tmp_path: Path) -> None:
 def test_without_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_source(tmp_path / "source")
     monkeypatch.setitem(sys.modules, "ray", None)
-    units = plan(corpus_files(str(tmp_path / "source")))
-    settings = (
-        CorpusSettings(),
-        QualitySettings(),
-        PrivacySettings(),
-        DeduplicationSettings(),
-        DecontaminationSettings(),
-    )
     with pytest.raises(HornbookError, match=r"needs Ray; install it with pip install"):
-        next(on_ray.by_ray(Parts(units, *settings, "said", tmp_path)))
+        next(on_ray.by_ray(plain_parts(tmp_path / "source", tmp_path)))
