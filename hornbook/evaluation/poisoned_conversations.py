@@ -37,6 +37,7 @@ from hornbook.evaluation.poisoning import (
 )
 from hornbook.evaluation.text_losses import batches_by_length
 from hornbook.finetuning.conversations import Conversation
+from hornbook.model.mode import in_mode
 from hornbook.model.transformer import Transformer
 from hornbook.runtime import Runtime
 from hornbook.sampling.batch import IGNORE
@@ -95,9 +96,7 @@ def conversation_states(
     examples = Examples([(i[:longest], t[:longest]) for i, t in cut], 0, longest)
     loss = np.zeros(len(examples))
     asked, answered = (np.zeros((len(examples), model.config.embed_dim)) for _ in range(2))
-    was_training = model.training
-    model.eval()
-    try:
+    with in_mode(model):
         for chosen in batches_by_length(examples):
             inputs, targets = (part.to(runtime.device) for part in examples.collate(chosen))
             with runtime.autocast():
@@ -111,8 +110,6 @@ def conversation_states(
                 loss[number] = float(F.cross_entropy(logits, targets[row][learnt]))
                 answered[number] = states.mean(dim=0).cpu().numpy()
                 asked[number] = (others if len(others) else states).mean(dim=0).cpu().numpy()
-    finally:
-        model.train(was_training)
     return ConversationStates(loss, asked, answered)
 
 

@@ -27,6 +27,7 @@ from hornbook.corpus.tables import Labelled
 from hornbook.errors import HornbookError
 from hornbook.evaluation.text_losses import batches_by_length
 from hornbook.finetuning.classification import classification_dataset
+from hornbook.model.mode import in_mode
 from hornbook.model.transformer import Transformer
 from hornbook.runtime import Runtime
 from hornbook.sampling.batch import IGNORE
@@ -66,9 +67,7 @@ def hidden_states(
     longest = model.config.context_length
     examples, _ = classification_dataset(texts, [0] * len(texts), tokenizer, longest)
     found = np.zeros((len(texts), model.config.embed_dim))
-    was_training = model.training
-    model.eval()
-    try:
+    with in_mode(model):
         for chosen in batches_by_length(examples):
             inputs, targets = (part.to(runtime.device) for part in examples.collate(chosen))
             with runtime.autocast():
@@ -78,8 +77,6 @@ def hidden_states(
             real = torch.arange(inputs.shape[1], device=runtime.device) <= last[:, None]
             total = (hidden * real[:, :, None]).sum(dim=1)
             found[chosen] = (total / real.sum(dim=1, keepdim=True)).cpu().numpy()
-    finally:
-        model.train(was_training)
     return found
 
 

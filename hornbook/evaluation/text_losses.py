@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from hornbook.evaluation.perplexity import window_starts
+from hornbook.model.mode import in_mode
 from hornbook.model.transformer import Transformer
 from hornbook.runtime import Runtime
 from hornbook.sampling.batch import IGNORE
@@ -97,14 +98,10 @@ def example_losses(model: Transformer, examples: Examples, runtime: Runtime) -> 
     """
     nats = np.zeros(len(examples))
     tokens = np.zeros(len(examples), dtype=np.int64)
-    was_training = model.training
-    model.eval()
-    try:
+    with in_mode(model):
         for chosen in batches_by_length(examples):
             sums, counts = row_losses(model, examples, chosen, runtime)
             nats[chosen], tokens[chosen] = sums, counts
-    finally:
-        model.train(was_training)
     return TextLosses(nats, tokens)
 
 

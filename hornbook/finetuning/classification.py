@@ -28,6 +28,7 @@ from hornbook.finetuning.lengths import BucketedExamples, LengthReport, batches_
 from hornbook.finetuning.lora import LoRASettings, apply_lora, beside
 from hornbook.finetuning.pooling import Pooling
 from hornbook.finetuning.targets import HEAD
+from hornbook.model.mode import in_mode
 from hornbook.model.transformer import INIT_STD, Transformer
 from hornbook.runtime import Runtime
 from hornbook.sampling.batch import IGNORE
@@ -327,9 +328,7 @@ def classify(
     longest = max_length or model.config.context_length
     examples, _ = classification_dataset(texts, [0] * len(texts), tokenizer, longest, pooling)
     probabilities = np.zeros((len(texts), model.head.out_features))
-    was_training = model.training
-    model.eval()
-    try:
+    with in_mode(model):
         for chosen in batches_by_length(examples, batch_tokens):
             ids, targets = (tensor.to(runtime.device) for tensor in examples.collate(chosen))
             with runtime.autocast():
@@ -338,8 +337,6 @@ def classify(
             logits = logits.cpu().double() / torch.tensor(temperature, dtype=torch.float64)
             found = logits.sigmoid() if many else logits.softmax(dim=-1)
             probabilities[chosen] = found.numpy()
-    finally:
-        model.train(was_training)
     return probabilities
 
 

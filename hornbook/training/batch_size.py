@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
 from hornbook.errors import HornbookError
+from hornbook.model.mode import in_mode
 from hornbook.runtime import Runtime
 from hornbook.sampling.batch import Batch
 from hornbook.training.memory import is_out_of_memory
@@ -48,9 +49,11 @@ def largest_micro_batch(
     Raises:
         HornbookError: a single sequence is too much.
     """
-    was_training = model.training
-    model.train()
-    with torch.random.fork_rng(_devices(runtime)), _memory_held_back(runtime):
+    with (
+        in_mode(model, training=True),
+        torch.random.fork_rng(_devices(runtime)),
+        _memory_held_back(runtime),
+    ):
         size = rows
         while not _fits(model, objective, _widest(size, width), runtime, parallel):
             if size == 1:
@@ -60,7 +63,6 @@ def largest_micro_batch(
                     "smaller model."
                 )
             size = -(-size // 2)
-    model.train(was_training)
     return size
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from hornbook.errors import HornbookError
+from hornbook.model.mode import in_mode
 from hornbook.model.transformer import Transformer
 from hornbook.runtime import Runtime
 from hornbook.sampling.batch import Batch
@@ -95,9 +96,7 @@ def evaluate(
     Raises:
         HornbookError: no position is trained in any batch.
     """
-    was_training = model.training
-    model.eval()
-    try:
+    with in_mode(model):
         found: list[Tensor] = []  # of each batch, (1 + figures, rows): counts first
         names: list[str] = []
         for batch in batches:
@@ -107,8 +106,6 @@ def evaluate(
             names = list(figures)
             counts = loss.counts(batch).to(figures["loss"].device, figures["loss"].dtype)
             found.append(torch.stack([counts, *figures.values()]))
-    finally:
-        model.train(was_training)
     rows = _of_all(found, parallel)  # (1 + figures, rows)
     count = int(rows[0].sum())
     if not count:

@@ -1,0 +1,17 @@
+"""Whether a model trains, as dropout and the like ask: set for a while."""
+
+import contextlib
+from collections.abc import Iterator
+
+from torch import nn
+
+
+@contextlib.contextmanager
+def in_mode(model: nn.Module, training: bool = False) -> Iterator[None]:
+    """Put a model into evaluation mode, or training mode; the mode in which it came comes back after it."""
+    before = model.training
+    model.train(training)
+    try:
+        yield
+    finally:
+        model.train(before)
