@@ -1,7 +1,6 @@
 """Runs the model for writing: reads prompts, then one token of each text in a step."""
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -11,6 +10,7 @@ from hornbook.inference.cuda_graph import recorder_for
 from hornbook.inference.static_step import StaticStep, can_be_recorded
 from hornbook.inference.weights import Weights, prepared, steady_rows
 from hornbook.model.kv_cache import CHUNK, KVCache
+from hornbook.model.mode import in_mode
 from hornbook.model.rows_cache import RowsCache, StaticRowsCache
 from hornbook.model.transformer import Transformer
 from hornbook.runtime import Runtime
@@ -84,7 +84,7 @@ class Decoder:
         the layers takes no more memory for a long text than for a short one.
         """
         cache.expected = max(cache.expected, cache.length + ids.shape[1])
-        with torch.inference_mode(), _evaluating(self.model):
+        with torch.inference_mode(), in_mode(self.model):
             while ids.shape[1] - last > CHUNK:
                 self.model.hidden(ids[:, :CHUNK], cache)
                 ids = ids[:, CHUNK:]
@@ -102,7 +102,7 @@ class Decoder:
         filled = [*tokens, *[0] * (self._fewest - len(tokens))]
         self._use(adapters, len(filled))
         ids = torch.tensor(filled, device=self.device)[:, None]  # (rows, 1)
-        with torch.inference_mode(), _evaluating(self.model):
+        with torch.inference_mode(), in_mode(self.model):
             hidden = self.model.hidden(ids, self.cache)[:, -1]  # (rows, embed_dim)
             logits: Tensor = self.model.head(hidden).float()
         return logits[: len(tokens), self._known]
@@ -113,7 +113,7 @@ class Decoder:
         """The same; what adapters do hangs on the rows that use them, so that it is not recorded."""
         self._use(adapters, self.rows)
         plain = all(name is None for name in adapters)
-        with torch.inference_mode(), _evaluating(self.model):
+        with torch.inference_mode(), in_mode(self.model):
             return step(tokens, as_recorded=plain)[:, self._known]
 
     def _use(self, adapters: Sequence[str | None], rows: int) -> None:
@@ -121,16 +121,3 @@ class Decoder:
         if self._adapters is not None:
             none = [None] * (rows - len(adapters))
             self._adapters.use([*adapters, *none], self._fewest)
-
-
-@contextlib.contextmanager
-def _evaluating(model: Transformer) -> Iterator[None]:
-    """No dropout inside the block; the model is left as it was found."""
-    training = model.training
-    if training:
-        model.eval()
-    try:
-        yield
-    finally:
-        if training:
-            model.train()

@@ -10,8 +10,10 @@ from torch import nn
 def in_mode(model: nn.Module, training: bool = False) -> Iterator[None]:
     """Put a model into evaluation mode, or training mode; the mode in which it came comes back after it."""
     before = model.training
-    model.train(training)
+    if before != training:  # looking at each of its modules takes its time where a token is written
+        model.train(training)
     try:
         yield
     finally:
-        model.train(before)
+        if before != training:
+            model.train(before)
