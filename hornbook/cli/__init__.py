@@ -1,8 +1,9 @@
 """The command line: parse, call, print.
 
-app.py gathers the verbs; pipeline.py has those that run stages, stopping.py says what is left of them after a signal, training.py
-has those around a training, models.py those that use a trained model, merging.py the one that folds adapters into theirs,
-data.py those that look at data, audit.py those that look for what a training should not leave behind.
+app.py gathers the verbs; pipeline.py has those that run stages, stopping.py says what is left of them
+after a signal, training.py has those around a training, models.py those that use a trained model,
+merging.py the one that folds adapters into theirs, data.py those that look at data, audit.py those that
+look for what a training should not leave behind.
 Commands import what they need when they run, so that `--help` is quick.
 """
 

@@ -71,7 +71,7 @@ def split_by_class(
     for name, share, part in zip(SPLITS[1:], (validation_share, test_share), sets[1:], strict=True):
         if share and not part:
             raise HornbookError(
-                f"{counted(len(examples), 'example')} {'is' if len(examples) == 1 else 'are'} too few for a {name} set; add examples or set "
+                f"too few for a {name} set: {counted(len(examples), 'example')}; add some or set "
                 f"{name}_share to 0."
             )
     return sets
@@ -116,9 +116,7 @@ def warnings_of(sets: Splits) -> list[str]:
     for example in (*train, *validation, *test):
         labels.setdefault(same_text(example.text), set()).add(example.label)
     if torn := sum(len(given) > 1 for given in labels.values()):
-        found.append(
-            f"{counted(torn, 'text')} {'stands' if torn == 1 else 'stand'} there with more than one label."
-        )
+        found.append(f"texts that stand there with more than one label: {torn:,}.")
     trained = {same_text(example.text) for example in train}
     for name, part in (("validation", validation), ("test", test)):
         if known := sum(same_text(example.text) in trained for example in part):

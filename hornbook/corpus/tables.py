@@ -322,7 +322,7 @@ def split_examples(
     validation_end = _cut(ordered, test_end, validation_share)
     if validation_end >= len(ordered):
         raise HornbookError(
-            f"{counted(len(ordered), 'example')} {'is' if len(ordered) == 1 else 'are'} too few to split into training, validation and test "
+            f"{counted(len(ordered), 'example')} cannot be split into training, validation and test "
             "sets; add examples or lower validation_share and test_share."
         )
     return ordered[validation_end:], ordered[test_end:validation_end], ordered[:test_end]

@@ -223,8 +223,9 @@ def prepare_classifier(
 ) -> list[str]:
     """Swap the head for one of `n_classes` outputs and freeze what `train` leaves out; in place.
 
-    `pool` it as well, and set `criterion`, where the settings ask for it. The new head has a bias (it can hold how frequent each class is), weights of the size that the
-    model's own start with, and is trained in every mode, unless it is a LoRA target itself.
+    `pool` it as well, and set `criterion`, where the settings ask for it. The new head has a bias (it
+    can hold how frequent each class is), weights of the size that the model's own start with, and is
+    trained in every mode, unless it is a LoRA target itself.
 
     Args:
         lora: for the mode "lora"; its defaults when not given.

@@ -8,8 +8,9 @@
 - `muon.py`, `adamw.py`, `optimizer.py`: Muon for the blocks' matrices, AdamW for the rest, as one.
 - `loop.py`: `train_steps`, the generator of steps that the caller drives.
 - `parallel.py`: what a training asks of the processes it is spread over; `distributed.py`: DDP, FSDP2
-  and tensor parallelism; `strategy.py`: which of them; `tensor_cuts.py`: how a block's layers are cut; `shards.py`: tensors of which each
-  process holds a part; `fresh.py`: first weights where no process has room for all.
+  and tensor parallelism; `strategy.py`: which of them; `tensor_cuts.py`: how a block's layers are cut;
+  `shards.py`: tensors of which each process holds a part; `fresh.py`: first weights where no process
+  has room for all.
 - `evaluation.py`: loss, perplexity and bits per byte on data held out.
 - `metrics.py`: the run's curve, one JSON line at a time; `trackers.py`: TensorBoard, W&B, Trackio.
 - `flops.py`: what a token costs, what the device can do, and the share of it that is used (MFU).

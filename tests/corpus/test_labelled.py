@@ -65,7 +65,7 @@ def test_duplicates_contradictions_and_sets_of_one_class_are_told() -> None:
     train = [Labelled("Win a prize", "spam"), Labelled("see you", "ham"), Labelled("ok", "ham")]
     test = [Labelled("win  a PRIZE", "ham"), Labelled("lunch", "ham")]
     found = "\n".join(warnings_of((train, [], test)))
-    assert "1 text stands there with more than one label" in found
+    assert "texts that stand there with more than one label: 1" in found
     assert "1 of 2 texts of the test set are in the training set too" in found
     assert "the test set has texts of one class only ('ham')" in found
     assert warnings_of((train, [], [Labelled("a", "ham"), Labelled("b", "spam")])) == []

@@ -114,8 +114,9 @@ class Privacy:
     """Replaces personal data and secrets, or drops the documents that have them, in several processes.
 
     Metadata are searched as the text is. In ids, which a document is called by and split by, things are
-    replaced, never a reason to drop it. The examples in its tallies are shown without any of it, also without the kinds that are kept. Memory: a batch of
-    up to 4 million characters for each process, and one more.
+    replaced, never a reason to drop it. The examples in its tallies are shown without any of it, also
+    without the kinds that are kept. Memory: a batch of up to 4 million characters for each process, and
+    one more.
     """
 
     def __init__(
