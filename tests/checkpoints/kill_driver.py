@@ -20,7 +20,8 @@ import torch
 from safetensors.torch import save_file
 from tiny_run import CPU, tiny_loader, tiny_model
 
-from hornbook.pipeline.pretraining.fit import Task, fit
+from hornbook.pipeline.pretraining.fit import fit
+from hornbook.pipeline.pretraining.task import Task
 from hornbook.training.flops import find_peak
 from hornbook.training.settings import TrainingSettings
 

@@ -38,8 +38,9 @@ from hornbook.evaluation.units import Measured, hash_text, score_intervals
 from hornbook.inference.generate import GenerationSettings, generate_batch
 from hornbook.model.transformer import Transformer
 from hornbook.pipeline.context import Context
-from hornbook.pipeline.pretraining.fit import Task, fit
+from hornbook.pipeline.pretraining.fit import fit
 from hornbook.pipeline.pretraining.starting import starting_config, starting_model
+from hornbook.pipeline.pretraining.task import Task
 from hornbook.pipeline.workspace import announce, finish, finished
 from hornbook.sampling.loader import Loader
 from hornbook.sampling.token_mask import mask_for

@@ -28,8 +28,9 @@ from hornbook.pipeline.corpora.datasets import (
 from hornbook.pipeline.models.bundle import MODEL, save_bundle
 from hornbook.pipeline.models.foreign import kept_facts
 from hornbook.pipeline.models.writing import ready_to_write
-from hornbook.pipeline.pretraining.fit import Task, fit
+from hornbook.pipeline.pretraining.fit import fit
 from hornbook.pipeline.pretraining.starting import start_in_parts, starting_config, starting_model
+from hornbook.pipeline.pretraining.task import Task
 from hornbook.pipeline.workspace import announce, finish, finished, results_of
 from hornbook.sampling.loader import Loader
 from hornbook.training.evaluation import Score, evaluate, pooled

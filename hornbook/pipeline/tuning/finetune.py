@@ -32,7 +32,8 @@ from hornbook.model.transformer import Transformer
 from hornbook.pipeline.context import Context
 from hornbook.pipeline.models.bundle import save_adapter_bundle, save_bundle
 from hornbook.pipeline.models.foreign import kept_facts
-from hornbook.pipeline.pretraining.fit import Fitted, Task, fit
+from hornbook.pipeline.pretraining.fit import fit
+from hornbook.pipeline.pretraining.task import Fitted, Task
 from hornbook.pipeline.recipe import Recipe
 from hornbook.pipeline.workspace import announce, finish, finished, results_of
 from hornbook.sampling.dataset import Examples

@@ -19,7 +19,8 @@ from hornbook.errors import HornbookError, Terminated
 from hornbook.model.config import ModelConfig
 from hornbook.model.transformer import Transformer
 from hornbook.pipeline.pretraining import fit as fit_module
-from hornbook.pipeline.pretraining.fit import Task, fit
+from hornbook.pipeline.pretraining.fit import fit
+from hornbook.pipeline.pretraining.task import Task
 from hornbook.runtime import Runtime
 from hornbook.sampling.loader import Loader
 from hornbook.sampling.windows import Windows
