@@ -9,6 +9,8 @@ from hornbook.model.rotary import RopeScaling
 
 GATED = ("swiglu", "geglu")
 """Kinds of feed-forward layers with a third matrix, the gate."""
+MOST_HEADS = 4096
+"""That are proposed in place of a number that does not fit."""
 
 
 class ModelConfig(Settings):
@@ -20,7 +22,7 @@ class ModelConfig(Settings):
     """Most tokens that the model reads at once."""
     embed_dim: int = Field(gt=0)
     """Width of the residual stream."""
-    n_layers: int = Field(gt=0)
+    n_layers: int = Field(gt=0, le=10_000)
     """Number of transformer blocks."""
     n_heads: int = Field(gt=0)
     """Query heads of each attention layer."""
@@ -77,7 +79,7 @@ class ModelConfig(Settings):
     """Kind of feed-forward layer; "gelu" is GPT-2's tanh form, as is "geglu"'s."""
     hidden_dim: int | None = Field(default=None, gt=0)
     """Width inside the feed-forward layer; 4 x embed_dim when not given (8/3 for gated kinds)."""
-    n_experts: int | None = Field(default=None, gt=0)
+    n_experts: int | None = Field(default=None, gt=0, le=10_000)
     """Feed-forward layers side by side, of which each token is sent to a few; one when not given."""
     experts_per_token: int = Field(default=2, gt=0)
     """How many experts work on each token."""
@@ -102,7 +104,8 @@ class ModelConfig(Settings):
     @model_validator(mode="after")
     def _heads_fit(self) -> Self:
         if self.head_size is None and self.embed_dim % self.n_heads:
-            fitting = [n for n in range(1, self.embed_dim + 1) if self.embed_dim % n == 0]
+            most = min(self.embed_dim, MOST_HEADS)
+            fitting = [n for n in range(1, most + 1) if self.embed_dim % n == 0]
             near = sorted(fitting, key=lambda n: abs(n - self.n_heads))[:3]
             raise ValueError(
                 f"n_heads {self.n_heads} does not divide embed_dim {self.embed_dim}; "

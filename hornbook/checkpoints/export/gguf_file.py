@@ -4,6 +4,7 @@ The format is written by the `gguf` package, llama.cpp's own.
 """
 
 import math
+import re
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -30,6 +31,10 @@ DRAWING = {
     "repetition_penalty": "repeat_penalty",
 }
 """Ollama's names of how a text is drawn, by those of generation_config.json."""
+
+PHI3_NAME = re.compile("phi-?3", re.IGNORECASE)
+PHI3_KEEP = {"<unk>", "<s>", "<|endoftext|>"}
+"""Of Phi-3's marks those that do not take the white space after them."""
 
 
 def export_gguf(
@@ -59,7 +64,7 @@ def export_gguf(
     name = f"{directory.name}-{kind}.gguf"
     with new_directory(directory) as work:
         writer = gguf.GGUFWriter(work / name, architecture.name)
-        writer.add_name(directory.name)
+        writer.add_name(name_for(directory.name, vocabulary))
         writer.add_file_type(
             {
                 "f32": gguf.LlamaFileType.ALL_F32,
@@ -76,6 +81,23 @@ def export_gguf(
         write_text(work / "Modelfile", modelfile(name, vocabulary))
         write_text(work / "README.md", card)
     return directory / name
+
+
+def name_for(name: str, vocabulary: Vocabulary) -> str:
+    """A model's name in the file; from "phi-3" in it llama.cpp takes it that it has Phi-3's tokenizer.
+
+    That one's marks take the white space that follows them, and four tokens must be there, or the file
+    is not loaded (llama.cpp, src/llama-vocab.cpp). So the name says it where that is so, and only there.
+    """
+    eats = {
+        token["content"]: bool(token.get("rstrip")) for token in vocabulary.tree["added_tokens"]
+    }
+    as_phi3 = vocabulary.tokens().keys() >= {"</s>", *PHI3_KEEP} and all(
+        rstrip == (token not in PHI3_KEEP) for token, rstrip in eats.items()
+    )
+    if as_phi3:
+        return name if PHI3_NAME.search(name) else f"{name} (Phi-3)"
+    return PHI3_NAME.sub("phi 3", name)
 
 
 def modelfile(name: str, vocabulary: Vocabulary) -> str:
@@ -121,5 +143,5 @@ def _write_tensors(
     writer.write_ti_data_to_file()
     ours = {name: tensor.detach() for name, tensor in named_once(model)}
     for tensor in tensors:
-        values = values_of(architecture, model.config, tensor, ours)
-        writer.write_tensor_data(gguf.quants.quantize(values.float().cpu().numpy(), tensor.kind))
+        values = values_of(architecture, model.config, tensor, ours).float().cpu()
+        writer.write_tensor_data(gguf.quants.quantize(values.numpy(), tensor.kind))

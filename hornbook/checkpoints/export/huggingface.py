@@ -110,7 +110,7 @@ def _write_weights(
     names = [f"model-{n:05}-of-{len(groups):05}.safetensors" for n in range(1, len(groups) + 1)]
     names = [WEIGHTS] if len(groups) == 1 else names
     for name, group in zip(names, groups, strict=True):
-        tensors = {place.theirs: _storable(place.join(ours), dtype) for place in group}
+        tensors = {place.theirs: _storable(place, ours, dtype) for place in group}
         save_file(tensors, folder / name, {"format": "pt"})
         (folder / name).chmod(0o644)  # the library lets only the owner read it
     if len(groups) > 1:
@@ -120,9 +120,23 @@ def _write_weights(
         write_text(folder / INDEX, to_json(index))
 
 
-def _storable(tensor: Tensor, dtype: torch.dtype) -> Tensor:
-    """On the CPU, in memory of its own."""
-    return tensor.to("cpu", dtype, copy=True).contiguous()
+def _storable(place: Place, ours: Mapping[str, Tensor], dtype: torch.dtype) -> Tensor:
+    """A tensor on the CPU, in memory of its own."""
+    tensor = place.join(ours).to("cpu", dtype, copy=True).contiguous()
+    require_held(tensor, place.theirs)
+    return tensor
+
+
+def require_held(tensor: Tensor, name: str) -> None:
+    """Make sure that numbers were not too large for the dtype that they have now.
+
+    Raises:
+        HornbookError: they were, as can be in float16.
+    """
+    if tensor.dtype == torch.float16 and not tensor.isfinite().all():
+        raise HornbookError(
+            f"{name} has numbers beyond 65,504, float16's largest; write the weights as bfloat16."
+        )
 
 
 def _in_files(places: list[Place], itemsize: int, most: int) -> Iterator[list[Place]]:

@@ -51,7 +51,7 @@ class Windows:
                 "window": size,
                 "windowed_layers": [self.pattern(theirs, layer) for layer in range(layers)],
             }
-        if set(kinds) > {FULL, WINDOWED} or len(kinds) != layers:
+        if not set(kinds) <= {FULL, WINDOWED} or len(kinds) != layers:
             raise theirs.refuse("layer_types", kinds, f"{layers} times {FULL} or {WINDOWED}")
         return {"window": size, "windowed_layers": [kind == WINDOWED for kind in kinds]}
 

@@ -72,7 +72,9 @@ class Rope:
         names = ("rope_theta", "partial_rotary_factor")
         outside = {name: theirs.tree[name] for name in names if theirs.tree.get(name) is not None}
         if FULL in given or WINDOWED in given:
-            return {**outside, **(given.get(FULL) or {})}, given.get(WINDOWED) or {}
+            kinds = Theirs(given, f"{theirs.source}: rope_parameters")
+            full, windowed = (kinds.typed(kind, dict[str, Any], {}) for kind in (FULL, WINDOWED))
+            return {**outside, **full}, windowed
         common = {**outside, **older, **given}
         window_theta = theirs.tree.get(self.window_theta_name)
         if window_theta is None and self.window_theta_name == "rope_theta":
@@ -120,7 +122,7 @@ def _read_scaling(rope: Theirs, config: Theirs) -> dict[str, Any] | None:
         "longrope": _longrope,
         "su": _longrope,
     }
-    if kind not in readers:
+    if not isinstance(kind, str) or kind not in readers:
         raise rope.refuse("rope_type", kind, f"{', '.join(map(repr, ('default', *readers)))}")
     return readers[kind](rope, config)
 
@@ -152,7 +154,7 @@ def _yarn(rope: Theirs, config: Theirs) -> dict[str, Any]:
     context = config.typed("max_position_embeddings", int, original)
     factor = rope.typed("factor", float, context / original)
     size = rope.typed("attention_factor", float | None, None)
-    one, all_dims = rope.get("mscale", 0.0), rope.get("mscale_all_dim", 0.0)
+    one, all_dims = (rope.typed(name, float, 0.0) for name in ("mscale", "mscale_all_dim"))
     if size is None and one and all_dims:  # DeepSeek's way to write it, Ministral's too
         size = yarn_size(factor, one) / yarn_size(factor, all_dims)
     return {

@@ -93,11 +93,25 @@ def load_folder(
     source = str(path / CONFIG)
     family = family_of(tree, source)
     config = family.read(tree, source)
-    model = shapes_of(config)
+    if config.n_layers > len(tensors.names()):
+        raise HornbookError(
+            f"{path} does not fit its {CONFIG}: {config.n_layers:,} layers are stated there, and the "
+            f"files hold {len(tensors.names()):,} tensors in all."
+        )
+    model = _shapes(config, source)
     fill(model, config, family, tensors, path, torch.device(device), dtype)
     dtypes = {tensors.dtype(name) for name in tensors.names()}
     stored = dtypes.pop() if len(dtypes) == 1 else torch.float32
     return FolderModel(model.eval(), family, tree, path, stored)
+
+
+def _shapes(config: ModelConfig, source: str) -> Transformer:
+    try:
+        return shapes_of(config)
+    except (RuntimeError, TypeError) as error:  # a product or a number beyond 64 bits
+        raise HornbookError(
+            f"{source} states sizes that no model can have: {str(error).splitlines()[0]}."
+        ) from None
 
 
 def _opened(path: Path) -> tuple[dict[str, Any], TensorSource]:
@@ -159,6 +173,7 @@ def _require_fit(
     expected = {place.theirs: place.shape for place in places}
     ignored = (*family.ignored, HEAD) if config.tied_embeddings else family.ignored
     extra = [n for n in names if n not in expected and not n.endswith(ignored or ("\0",))]
+    stored = {name: source.dtype(names[name]) for name in expected if name in names}
     problems = [
         *_grouped((n, f"is missing, expected {s}") for n, s in expected.items() if n not in names),
         *_grouped((n, f"{source.shape(names[n])} has no place in the model") for n in extra),
@@ -166,6 +181,11 @@ def _require_fit(
             (name, f"is {source.shape(names[name])}, expected {shape}")
             for name, shape in expected.items()
             if name in names and source.shape(names[name]) != shape
+        ),
+        *_grouped(
+            (name, f"is stored as {str(dtype).removeprefix('torch.')}, expected floating point")
+            for name, dtype in stored.items()
+            if not dtype.is_floating_point
         ),
     ]
     if problems:

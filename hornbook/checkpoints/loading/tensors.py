@@ -142,6 +142,11 @@ def open_tensors(path: Path) -> SafetensorsSource:
     """
     if path.suffix == ".zip" and path.is_file():
         raise HornbookError(f"{path} is an archive; unpack it and give the folder.")
+    if path.suffix == ".gguf" and path.is_file():
+        raise HornbookError(
+            f"{path} is a GGUF file, which Hornbook writes and does not read; give the folder with the "
+            "safetensors that it was made of."
+        )
     refuse_pickles(path)
     if path.is_file():
         return SafetensorsSource(_read_header(path))

@@ -50,7 +50,8 @@ class TextPart:
 
 def reads_images(tree: Mapping[str, Any]) -> bool:
     """Whether a config.json is that of a model whose text model can be taken out of it."""
-    return tree.get("model_type") in WITH_IMAGES and isinstance(tree.get(TEXT), dict)
+    kind = tree.get("model_type")
+    return isinstance(kind, str) and kind in WITH_IMAGES and isinstance(tree.get(TEXT), dict)
 
 
 def text_config(tree: Mapping[str, Any], tensors: TensorSource) -> dict[str, Any]:

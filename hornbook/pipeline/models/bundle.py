@@ -13,8 +13,9 @@ from hornbook.artifact import MANIFEST, Manifest, read_manifest
 from hornbook.checkpoints.export.huggingface import exportable
 from hornbook.checkpoints.families.family import Family
 from hornbook.checkpoints.families.known import FAMILIES
-from hornbook.checkpoints.loading.folders import is_folder
+from hornbook.checkpoints.loading.folders import CONFIG, is_folder
 from hornbook.checkpoints.loading.hub import HUB, fetch_model, is_hub_model
+from hornbook.checkpoints.loading.tensors import INDEX, WEIGHTS
 from hornbook.checkpoints.store import LoadedModel, load_model, save_checkpoint
 from hornbook.config import validate
 from hornbook.errors import HornbookError
@@ -266,6 +267,8 @@ def load_bundle(path: Path, runtime: Runtime) -> Bundle:
         model, tokenizer, manifest = open_foreign(path, runtime)
         return Bundle(path, model, tokenizer, manifest, runtime)
     if not (path / MODEL).is_dir():
+        if (path / WEIGHTS).is_file() or (path / INDEX).is_file():
+            raise HornbookError(f"{path} has weights and no {CONFIG}; get the whole folder.")
         raise HornbookError(
             f"{path} holds no model; expected a folder with {MODEL}/ or {ADAPTER}/ in it"
             f"{_models_inside(path)}."

@@ -34,7 +34,10 @@ def modelcard(bundle: Bundle, name: str, library: str, use: str) -> str:
         library: the hub's name for what loads the files: "transformers", "gguf" or "peft".
         use: code that loads them, a Markdown block.
     """
-    recipe, stages = _recipe(bundle.path.parent), stages_of(bundle.path)
+    stages = stages_of(bundle.path)
+    # A model made elsewhere stands in nobody's run: what lies beside it is not about it.
+    elsewhere = not stages and "family" in bundle.facts
+    recipe = {} if elsewhere else _recipe(bundle.path.parent)
     licence = _licence(recipe, stages)
     front = {
         "library_name": library,
@@ -49,7 +52,7 @@ def modelcard(bundle: Bundle, name: str, library: str, use: str) -> str:
             f"Made with Hornbook {__version__}, exported as {library}.\n",
             f"{use}\n",
             *_model(bundle),
-            *_data(bundle.path.parent, recipe, stages, licence),
+            *_data(None if elsewhere else bundle.path.parent, recipe, stages, licence),
             *_trainings(stages),
             *_results(bundle),
             *_settings(recipe),
@@ -90,15 +93,20 @@ def _model(bundle: Bundle) -> Iterator[str]:
     yield f"- Context: {config.context_length:,} tokens; vocabulary: {config.vocab_size:,}"
     if bundle.manifest.files:
         yield f"- Weights: SHA-256 `{bundle.manifest.fingerprint}`\n"
+    elif bundle.base is not None:
+        yield f"- Weights: those of {bundle.base.name}, with the adapter {bundle.path.name}\n"
     else:
         yield f"- Weights: of a {facts['family']} model made elsewhere, {bundle.path.name}\n"
 
 
 def _data(
-    run: Path, recipe: dict[str, Any], stages: Sequence[Stage], licence: str
+    run: Path | None, recipe: dict[str, Any], stages: Sequence[Stage], licence: str
 ) -> Iterator[str]:
     yield "## Data\n"
     yield f"- Licence: {licence}\n"
+    if run is None:
+        yield "What the model learnt from is stated where it was made.\n"
+        return
     names = [stage.name for stage in stages]
     if "base" in names or (stages and recipe.get("model", {}).get("path")):
         yield "### base: a model made before\n"

@@ -16,6 +16,7 @@ from hornbook.errors import HornbookError
 from hornbook.model.presets import PRESETS, ModelSettings, resolve
 from hornbook.model.transformer import Transformer
 from tests.checkpoints.folders import llama_config, write_model
+from tests.checkpoints.tiny_families import TINY
 
 WEIGHTS = "model.safetensors"
 
@@ -66,6 +67,7 @@ def test_everything_that_does_not_fit_is_listed(folder: Path) -> None:
     ("fields", "said"),
     [
         ({"model_type": ...}, "states no model_type; it is not a model's config.json."),
+        ({"model_type": ["llama"]}, "states no model_type; it is not a model's config.json."),
         ({"model_type": "nonsense"}, "unknown architecture 'nonsense'; Hornbook loads gpt2, llama"),
         ({"model_type": "deepseek_v3"}, "a deepseek_v3 model cannot be loaded: its attention"),
         ({"model_type": "qwen3_5"}, "a qwen3_5 model cannot be loaded: its layers carry"),
@@ -73,10 +75,23 @@ def test_everything_that_does_not_fit_is_listed(folder: Path) -> None:
         ({"hidden_size": ...}, "lacks hidden_size; get the folder's own config.json."),
         ({"hidden_size": "16"}, "hidden_size: input should be a valid integer (found '16')."),
         ({"hidden_size": -16}, "hidden_size: input should be greater than 0 (found -16)."),
+        ({"num_hidden_layers": 10**9}, "num_hidden_layers: input should be less than or equal to"),
+        ({"num_hidden_layers": 100}, "100 layers are stated there, and the files hold 20 tensors"),
+        ({"hidden_size": 2**60}, "states sizes that no model can have: "),
+        ({"hidden_size": 2**70}, "states sizes that no model can have: "),
         ({"num_key_value_heads": 3}, "n_kv_heads 3 does not divide n_heads 4"),
         ({"hidden_act": "relu"}, "hidden_act is 'relu', and Hornbook knows only 'silu' here."),
         ({"rope_scaling": {"rope_type": "odd"}}, "rope_type is 'odd', and Hornbook knows"),
         ({"rope_scaling": {"rope_type": "linear"}}, "rope lacks factor"),
+        ({"rope_scaling": {"rope_type": ["yarn"]}}, "rope_type is ['yarn'], and Hornbook knows"),
+        (
+            {"rope_scaling": {"rope_type": "yarn", "factor": 2.0, "mscale": "1"}},
+            "rope: mscale: input should be a valid number (found '1').",
+        ),
+        (
+            {"rope_parameters": {"full_attention": 3}},
+            "full_attention: input should be a valid dictionary (found 3).",
+        ),
         ({"rope_scaling": 3}, "rope_scaling: input should be a valid dictionary (found 3)."),
     ],
 )
@@ -85,9 +100,28 @@ def test_configs_that_cannot_be_followed(folder: Path, fields: dict[str, Any], s
     assert said in refusal(folder)
 
 
+@pytest.mark.parametrize("kind", ["chunked_attention", "linear_attention"])
+def test_layers_of_an_unknown_kind(kind: str) -> None:
+    name, fields = TINY["gemma2"]
+    kinds = ["full_attention"] * (fields["num_hidden_layers"] - 1) + [kind]
+    with pytest.raises(HornbookError, match=f"layer_types is .*{kind}"):
+        FAMILIES[name].read({**fields, "layer_types": kinds}, "config.json")
+
+
 def test_a_config_that_is_no_object(folder: Path) -> None:
     (folder / "config.json").write_text("[" * 100_000)
     assert "config.json is not a JSON object" in refusal(folder)
+
+
+def test_weights_that_are_whole_numbers(folder: Path) -> None:
+    def change(tensors: dict[str, Tensor]) -> None:
+        tensors["model.norm.weight"] = torch.ones(16, dtype=torch.int64)
+
+    change_weights(folder, change)
+    assert refusal(folder) == (
+        f"{folder} does not fit its config.json: "
+        "model.norm.weight is stored as int64, expected floating point."
+    )
 
 
 def test_weights_that_are_not_numbers(folder: Path) -> None:

@@ -111,6 +111,30 @@ def test_the_card_says_what_the_model_was_made_of(tmp_path):
         assert said in card
 
 
+def test_the_card_of_a_model_made_elsewhere_says_nothing_of_what_lies_beside_it(tmp_path):
+    save_instruct(tmp_path / "run" / "instruct")
+    export_as_folder(tmp_path / "run" / "instruct", tmp_path / "theirs")
+    (tmp_path / "recipe.toml").write_text('[corpus]\nsource = "mine"\nlicence = "mit"\n')
+    export_as_folder(tmp_path / "theirs", tmp_path / "out")
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert 'license: "other"' in card
+    assert "What the model learnt from is stated where it was made." in card
+    assert "`mine`" not in card
+    assert "## Settings" not in card
+
+
+def test_numbers_too_large_for_float16_are_refused(tmp_path):
+    model = save_instruct(tmp_path / "run" / "instruct")
+    with torch.no_grad():
+        model.blocks[1].feedforward.up.weight[0, 0] = 70_000.0
+    facts = {"task": "pretrain"}
+    save_bundle(tmp_path / "run" / "large", model, trained_tokenizer(), facts)
+    with pytest.raises(HornbookError, match=r"h\.1\.mlp\.c_fc\.weight has numbers beyond 65,504"):
+        export_as_folder(tmp_path / "run" / "large", tmp_path / "out", "float16")
+    assert not (tmp_path / "out").exists()
+    export_as_folder(tmp_path / "run" / "large", tmp_path / "out", "bfloat16")
+
+
 def test_nothing_is_overwritten(tmp_path):
     save_instruct(tmp_path / "run" / "instruct")
     (tmp_path / "out").mkdir()

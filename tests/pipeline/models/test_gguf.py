@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from hornbook.checkpoints.export.gguf_file import modelfile
+from hornbook.checkpoints.export.gguf_file import modelfile, name_for
 from hornbook.checkpoints.export.gguf_sentencepiece import (
     BYTES,
     is_sentencepiece,
@@ -198,6 +198,29 @@ def test_gpt2s_own_tokenizer_gives_the_same_ids(tmp_path):
     text = (DATA / "the-verdict.txt").read_text()[:3000] + "  \n\n\t x  12345 don't DON'T 你好 🙂"
     with read_by_llama_cpp(path) as llama:
         assert llama.tokenize(text.encode(), add_bos=False, special=False) == tokenizer.encode(text)
+
+
+def test_a_name_with_phi_3_in_it_is_read_too(tmp_path):
+    """llama.cpp goes by the name: it would look for tokens of Phi-3's that are not there."""
+    bundle = save_shape(tmp_path / "run" / "pretrain", "phi3")
+    path = export_as_gguf(tmp_path / "run" / "pretrain", tmp_path / "My-Phi-3", "f16")
+    with read_by_llama_cpp(path) as llama:
+        assert llama.metadata["general.name"] == "My-phi 3"
+        assert llama.tokenize(TEXT.encode(), add_bos=False) == bundle.tokenizer.encode(TEXT)
+
+
+def test_the_name_says_where_marks_take_the_space_after_them():
+    marks = {"<unk>": False, "<s>": False, "</s>": True, "<|endoftext|>": False, "<|end|>": True}
+    added = [
+        {"id": number, "content": token, "rstrip": rstrip}
+        for number, (token, rstrip) in enumerate(marks.items())
+    ]
+    phi3 = Vocabulary({"model": {"vocab": {}}, "added_tokens": added}, {}, (), None)
+    assert name_for("phi3-mini", phi3) == "phi3-mini"
+    assert name_for("mine", phi3) == "mine (Phi-3)"
+    added[-1]["rstrip"] = False
+    assert name_for("Phi3-mini", phi3) == "phi 3-mini"
+    assert name_for("mine", phi3) == "mine"
 
 
 ODD = "We're HERE'S 12345 67\n\n\n  x\t\ty  don't DON'T;;;\r\n ...naïve 你好 a1b22 (see [x])! " * 2
