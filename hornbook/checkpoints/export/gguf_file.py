@@ -3,6 +3,7 @@
 The format is written by the `gguf` package, llama.cpp's own.
 """
 
+import contextlib
 import math
 import re
 from pathlib import Path
@@ -14,7 +15,7 @@ from hornbook.artifact import new_directory, write_text
 from hornbook.checkpoints.export.gguf_shapes import Architecture, add_shape, architecture_of
 from hornbook.checkpoints.export.gguf_tensors import planned, values_of
 from hornbook.checkpoints.export.gguf_vocabulary import add_vocabulary
-from hornbook.checkpoints.export.huggingface import require_free
+from hornbook.checkpoints.export.huggingface import require_free, require_held
 from hornbook.checkpoints.export.vocabulary import Vocabulary
 from hornbook.checkpoints.families.family import Family
 from hornbook.checkpoints.loading.extras import require_extra
@@ -54,7 +55,8 @@ def export_gguf(
         The path of the .gguf file.
 
     Raises:
-        HornbookError: something stands at `directory`, or llama.cpp has not this model or tokenizer.
+        HornbookError: something stands at `directory`, or llama.cpp has not this model or tokenizer, or a
+            number is too large for float16.
     """
     require_free(directory)
     if kind not in get_args(GGUFType):
@@ -62,8 +64,10 @@ def export_gguf(
     gguf = require_extra("gguf", "exporting GGUF")
     architecture = architecture_of(family.name, model.config)
     name = f"{directory.name}-{kind}.gguf"
-    with new_directory(directory) as work:
-        writer = gguf.GGUFWriter(work / name, architecture.name)
+    with (
+        new_directory(directory) as work,
+        contextlib.closing(gguf.GGUFWriter(work / name, architecture.name)) as writer,
+    ):
         writer.add_name(name_for(directory.name, vocabulary))
         writer.add_file_type(
             {
@@ -77,7 +81,6 @@ def export_gguf(
         add_shape(writer, architecture, model.config)
         add_vocabulary(writer, vocabulary, model.config.vocab_size)
         _write_tensors(gguf, writer, architecture, model, family, kind)
-        writer.close()
         write_text(work / "Modelfile", modelfile(name, vocabulary))
         write_text(work / "README.md", card)
     return directory / name
@@ -144,4 +147,6 @@ def _write_tensors(
     ours = {name: tensor.detach() for name, tensor in named_once(model)}
     for tensor in tensors:
         values = values_of(architecture, model.config, tensor, ours).float().cpu()
+        if tensor.kind == gguf.GGMLQuantizationType.F16:
+            require_held(values.half(), tensor.name)
         writer.write_tensor_data(gguf.quants.quantize(values.numpy(), tensor.kind))

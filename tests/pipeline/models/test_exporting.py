@@ -131,6 +131,8 @@ def test_numbers_too_large_for_float16_are_refused(tmp_path):
     save_bundle(tmp_path / "run" / "large", model, trained_tokenizer(), facts)
     with pytest.raises(HornbookError, match=r"h\.1\.mlp\.c_fc\.weight has numbers beyond 65,504"):
         export_as_folder(tmp_path / "run" / "large", tmp_path / "out", "float16")
+    with pytest.raises(HornbookError, match=r"blk\.1\.ffn_up\.weight has numbers beyond 65,504"):
+        export_as_gguf(tmp_path / "run" / "large", tmp_path / "out", "f16")
     assert not (tmp_path / "out").exists()
     export_as_folder(tmp_path / "run" / "large", tmp_path / "out", "bfloat16")
 
