@@ -203,7 +203,7 @@ def new_file(path: Path) -> Iterator[IO[bytes]]:
             Path(name).rename(path)
         except BaseException as error:
             Path(name).unlink(missing_ok=True)
-            if isinstance(error, OSError) and error.filename is None:
+            if isinstance(error, OSError) and error.errno and error.filename is None:
                 error.filename = str(path)  # a failed write does not say where
             raise
 
