@@ -223,12 +223,6 @@ def _errors(gaps: Sequence[Array], means: Sequence[Array] = ()) -> list[Interval
     return resampled(figures, np.ones(len(gaps[0]), dtype=np.int64))
 
 
-def expected_error(found: Sequence[Bin]) -> float:
-    """Mean distance of confidence and success, each bin weighted by its texts."""
-    total = sum(one.count for one in found)
-    return sum(abs(one.confidence - one.right) * one.count for one in found) / max(total, 1)
-
-
 def calibrate(probabilities: Array, expected: Sequence[int], temperature: float) -> Calibration:
     """Measure on a test set what a temperature found on another set does."""
     after = scaled(probabilities, temperature)

@@ -21,6 +21,7 @@ from torch.futures import Future
 from torch.nn.parallel import DistributedDataParallel
 
 from hornbook.divided import is_divided
+from hornbook.model.mode import in_mode
 from hornbook.model.transformer import Transformer
 from hornbook.runtime import Runtime
 from hornbook.sampling.batch import Batch
@@ -159,11 +160,10 @@ def _sort_buckets(exchange: DistributedDataParallel, model: Transformer) -> None
     gradient lies in a bucket decides in which order processes add it up, and so how the sum is
     rounded: with a first pass on nothing, a resumed run's first step is like any other.
     """
-    training, device = model.training, next(model.parameters()).device
+    device = next(model.parameters()).device
     nothing = torch.zeros((1, 2), dtype=torch.int64, device=device)
-    model.eval()  # so that no random number is drawn for dropout
-    exchange(Batch(nothing, nothing, 0)).backward()
-    model.train(training)
+    with in_mode(model):  # so that no random number is drawn for dropout
+        exchange(Batch(nothing, nothing, 0)).backward()
     model.zero_grad()
 
 

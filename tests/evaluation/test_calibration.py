@@ -7,12 +7,12 @@ from scipy.stats import bootstrap
 from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 
 from hornbook.evaluation.calibration import (
+    Bin,
     at_threshold,
     calibrate,
     choose_threshold,
     choose_thresholds,
     decisions,
-    expected_error,
     fit_temperature,
     fit_temperatures,
     nll,
@@ -21,6 +21,12 @@ from hornbook.evaluation.calibration import (
     scaled_yes,
 )
 from hornbook.evaluation.curves import areas, curves
+
+
+def expected_error(found: tuple[Bin, ...]) -> float:
+    """Mean distance of confidence and success, each bin weighted by its texts."""
+    total = sum(one.count for one in found)
+    return sum(abs(one.confidence - one.right) * one.count for one in found) / max(total, 1)
 
 
 def drawn(n: int = 4000, sharper: float = 3.0) -> tuple[np.ndarray, np.ndarray]:

@@ -44,13 +44,12 @@ def is_file_of_texts(word: str) -> bool:
     known = path.suffix.lower() in KINDS
     wrong = None
     if is_folder or (is_file and not known):
-        wrong = f"is a {'folder' if is_folder else 'file of another kind'}; give a file of texts"
+        wrong = f" is a {'folder' if is_folder else 'file of another kind'}; give a file of texts"
     elif not is_file and known and not any(letter.isspace() for letter in word):
-        wrong = "no such file; check the path"
+        wrong = ": no such file; check the path"
     if wrong is not None and word.strip():
-        colon = ":" if wrong.startswith("no") else ""
         raise HornbookError(
-            f"{word}{colon} {wrong} ({', '.join(KINDS)}), or have the very words classified from standard "
+            f"{word}{wrong} ({', '.join(KINDS)}), or have the very words classified from standard "
             f"input: echo '{word}' | hornbook classify MODEL -"
         )
     return is_file and known

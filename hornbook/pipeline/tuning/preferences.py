@@ -21,6 +21,7 @@ from hornbook.finetuning.preference import (
     preference_dataset,
     without_dropout,
 )
+from hornbook.model.mode import in_mode
 from hornbook.model.transformer import Transformer
 from hornbook.pipeline.context import Context
 from hornbook.pipeline.corpora.private import note_examples
@@ -142,17 +143,15 @@ def ask_reference(
 
     Several processes take their shares of each batch of `batch_size` pairs, and all hear the answers.
     """
-    was_training = model.training
-    model.eval()
-    place = parallel.data_rank, parallel.data_size
-    loader = Loader(pairs, batch_size, 0, False, False, *place)
-    said = torch.zeros(len(pairs), 2)
-    for batch in track(loader.epoch(), "reference", loader.batches_per_epoch, "batch"):
-        with runtime.autocast():
-            found = log_probabilities(model, batch)[0].cpu()
-        own = loader.share(loader.samples(batch.position))
-        said[torch.from_numpy(own)] = found[: len(own)]
-    pairs.set_reference(parallel.sum(said))  # a pair is in one share, and zero in the others
-    parallel.let_go(model)
-    model.train(was_training)
+    with in_mode(model):
+        place = parallel.data_rank, parallel.data_size
+        loader = Loader(pairs, batch_size, 0, False, False, *place)
+        said = torch.zeros(len(pairs), 2)
+        for batch in track(loader.epoch(), "reference", loader.batches_per_epoch, "batch"):
+            with runtime.autocast():
+                found = log_probabilities(model, batch)[0].cpu()
+            own = loader.share(loader.samples(batch.position))
+            said[torch.from_numpy(own)] = found[: len(own)]
+        pairs.set_reference(parallel.sum(said))  # a pair is in one share, and zero in the others
+        parallel.let_go(model)
     console.print(f"  the reference model has read {counted(len(pairs), 'pair')}", style="dim")
